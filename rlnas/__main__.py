@@ -1,0 +1,7 @@
+"""`python -m rlnas`."""
+
+import sys
+
+from rlnas.cli import main
+
+sys.exit(main())

@@ -1,0 +1,90 @@
+"""Checkpoints: the newest and the one before, tensors and plain data only, atomic, with a checksum.
+
+A file is one header line (format, SHA-256 of the rest) and what `torch.save` makes of a dict, read back
+with `weights_only=True`, which refuses everything that is not a tensor or plain data.
+"""
+
+import hashlib
+import io
+import logging
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from rlnas.errors import RlnasError
+from rlnas.files import write_bytes
+
+FORMAT = "rlnas-checkpoint-1"
+KEEP = 2
+
+log = logging.getLogger("rlnas")
+
+
+def save_checkpoint(folder: Path, state: dict[str, Any]) -> Path:
+    """Write the next checkpoint, then remove all but the newest two.
+
+    Raises RlnasError when it cannot be written; the earlier ones stay.
+    """
+    numbered = _numbered(folder)
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    payload = buffer.getvalue()
+    header = f"{FORMAT} {hashlib.sha256(payload).hexdigest()}\n".encode()
+    number = numbered[-1][0] + 1 if numbered else 1
+    path = folder / f"{number:06d}.checkpoint"
+    write_bytes(path, header + payload)
+    for _, old in numbered[: len(numbered) + 1 - KEEP]:
+        old.unlink(missing_ok=True)
+    return path
+
+
+def load_checkpoint(folder: Path) -> dict[str, Any] | None:
+    """The newest sound checkpoint; None if none was ever written.
+
+    A damaged newest one is passed over, with a warning that names it, and removed, so that it is not taken
+    for sound later. Raises RlnasError when all are damaged.
+    """
+    numbered = _numbered(folder)
+    for _, path in reversed(numbered):
+        try:
+            state = _read(path)
+        except RlnasError as error:
+            log.warning("%s; going on from the checkpoint before it", error)
+            continue
+        for _, later in numbered:
+            if later > path:
+                later.unlink()
+        return state
+    if numbered:
+        raise RlnasError(
+            f"every checkpoint in {folder} is damaged ({', '.join(path.name for _, path in numbered)}); the run "
+            "cannot go on. Its history.csv is kept; start a new run"
+        )
+    return None
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise RlnasError(f"checkpoint {path} cannot be read ({error.strerror})") from None
+    header, _, payload = content.partition(b"\n")
+    words = header.decode("ascii", "replace").split(" ")
+    if words[0] != FORMAT and len(words) == 2 and words[0].startswith("rlnas-checkpoint-"):
+        raise RlnasError(f"checkpoint {path} is of format {words[0]}, this version reads {FORMAT}")
+    if len(words) != 2 or words[0] != FORMAT or hashlib.sha256(payload).hexdigest() != words[1]:
+        raise RlnasError(f"checkpoint {path} is damaged (its checksum does not match)")
+    try:
+        state = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
+    except (RuntimeError, pickle.UnpicklingError) as error:
+        raise RlnasError(f"checkpoint {path} cannot be read: {error}") from None
+    assert isinstance(state, dict)
+    return state
+
+
+def _numbered(folder: Path) -> list[tuple[int, Path]]:
+    """The checkpoints there are, oldest first."""
+    found = [(int(path.stem), path) for path in folder.glob("*.checkpoint") if path.stem.isdecimal()]
+    return sorted(found)

@@ -1,0 +1,1 @@
+"""Children: operators as torch modules, the weights they share, their training, the stand-alone network."""

@@ -1,0 +1,109 @@
+"""The interpreter: runs one graph over one set of weights. Supernet and stand-alone child both use it.
+
+Axes: b images, c channels, h height, w width, k classes.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from rlnas.child.weights import Weights
+from rlnas.data import prepare
+from rlnas.graph import INPUT, Graph, Node
+
+
+@dataclass
+class Noise:
+    """What training adds at random, drawn from a generator on the tensors' device.
+
+    dropout: share of the pooled features zeroed before the classifier.
+    drop_path: probability, for each image, that a layer which has skips loses its own operator's output
+        and passes on the skips alone (Larsson et al. 2017; the rest is rescaled).
+    """
+
+    dropout: float
+    drop_path: float
+    generator: torch.Generator
+
+    def drop(self, features: Tensor, rate: float, shape: tuple[int, ...]) -> Tensor:
+        """Zero parts of `features` with probability `rate`, one draw for each element of `shape`."""
+        if rate == 0:
+            return features
+        draws = torch.rand(shape, generator=self.generator, device=features.device)
+        return features * (draws >= rate).to(features.dtype) / (1 - rate)
+
+
+def run(graph: Graph, weights: Weights, images: Tensor, noise: Noise | None = None) -> Tensor:
+    """Class scores (b, k) of normalised images (b, c, h, w); only the graph's own nodes run.
+
+    An activation is dropped after its last use. noise: None outside training.
+    """
+    outputs: list[Tensor | None] = []
+    for node, spent in zip(graph.nodes, graph.last_uses, strict=True):
+        inputs = [images if source == INPUT else outputs[source] for source in node.inputs]
+        outputs.append(apply(node, [value for value in inputs if value is not None], weights, noise))
+        for source in spent:
+            outputs[source] = None
+    scores = outputs[-1]
+    assert scores is not None
+    return scores
+
+
+def apply(node: Node, inputs: list[Tensor], weights: Weights, noise: Noise | None) -> Tensor:
+    """The output (b, node.channels, h, w) of one node, or the class scores (b, k) of the head."""
+    x = inputs[0]  # (b, c, h, w)
+    if node.operator == "sum":
+        if noise is not None:
+            x = noise.drop(x, noise.drop_path, (x.shape[0], 1, 1, 1))
+        for skip in inputs[1:]:
+            x = x + skip
+        return x
+    if node.operator == "pad":
+        height, width = node.size
+        return F.pad(x, (0, width - x.shape[3], 0, height - x.shape[2]))
+    module = weights.of(node)
+    if module is None:
+        return x
+    if node.operator == "head":
+        features = module[0](x)  # (b, c)
+        if noise is not None:
+            features = noise.drop(features, noise.dropout, tuple(features.shape))
+        scores: Tensor = module[1](features)  # (b, k)
+        return scores.float()
+    out: Tensor = module(x)
+    return out
+
+
+class Child(nn.Module):
+    """A stand-alone network: one graph and a private set of weights.
+
+    classes: names of the k classes. mean, std: per channel, on the scale 0..1, of the images it was
+    trained on.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, graph: Graph, weights: Weights, *, classes: tuple[str, ...], mean: Tensor, std: Tensor):
+        super().__init__()
+        self.graph = graph
+        self.weights = weights
+        self.classes = classes
+        self.register_buffer("mean", mean.float(), persistent=False)
+        self.register_buffer("std", std.float(), persistent=False)
+        weights.ensure(graph)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Class scores (b, k) of normalised float images (b, c, h, w)."""
+        return run(self.graph, self.weights, images)
+
+    @torch.no_grad()
+    def predict(self, pixels: Tensor) -> Tensor:
+        """Class probabilities (b, k) of uint8 images (b, c, h, w) of the trained size, in eval mode."""
+        was_training = self.training
+        self.eval()
+        probabilities: Tensor = self(prepare(pixels.to(self.mean.device), self.mean, self.std)).softmax(dim=1)
+        self.train(was_training)
+        return probabilities

@@ -1,0 +1,234 @@
+"""The command line: hydra composes, errors a person can read come out, exit codes tell.
+
+Exit codes: 0 done, 1 an error that the line on stderr explains, 130 interrupted (resumable).
+"""
+
+import logging
+import os
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from hydra.types import RunMode
+
+from rlnas.config import (
+    Config,
+    OmegaConfBaseException,
+    build_config,
+    flatten,
+    read_composed,
+    save_composed,
+    to_dict,
+    without_hydra,
+)
+from rlnas.errors import RlnasError
+from rlnas.files import unwritable
+
+PACKAGE = Path(__file__).resolve().parent
+CONF = PACKAGE / "conf" if (PACKAGE / "conf").is_dir() else PACKAGE.parent / "conf"
+# what does not change a run's numbers, so that a resumed run may differ in it
+FREE_ON_RESUME = ("resume", "progress")
+
+log = logging.getLogger("rlnas")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # hydra then raises, and the handlers below speak
+    logging.raiseExceptions = False  # on a full disk each log line would print a traceback
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a job scheduler's stop is a Ctrl-C
+    folder: list[Path] = []  # of the run that was begun, for the word on how to go on
+    try:
+        if _resume_path(given) is not None:
+            _resume(given, folder)
+        else:
+            _launch(given, folder)
+    except (RlnasError, HydraException, OmegaConfBaseException) as error:
+        return _fail(str(error))
+    except KeyboardInterrupt:
+        hint = f"; go on with: python -m rlnas resume={_shown(folder[-1])}" if folder else ""
+        print(f"\nrlnas: stopped{hint}", file=sys.stderr)
+        return 130
+    except OSError as error:
+        return _fail(str(unwritable(Path(error.filename or "the run folder"), error)))
+    return 0
+
+
+def run(overrides: Sequence[str] = ()) -> Path:
+    """The command line as a call: `rlnas.run(["+experiment=nasrl_digits", "seed=1"])`; returns the run folder.
+
+    Takes what `python -m rlnas` takes, but for `-m` and other flags. Raises RlnasError.
+    """
+    given = list(overrides)
+    if _resume_path(given) is not None:
+        folder: list[Path] = []
+        _resume(given, folder)
+        return folder[0]
+    composed = _compose(given, with_hydra=True)
+    path = Path(str(composed.hydra.run.dir))
+    task = without_hydra(composed)
+    config = build_config(task)
+    _check_unused(path)
+    try:
+        save_composed(task, given, path / ".hydra")
+    except OSError as error:
+        raise unwritable(path, error) from None
+    _run_in(config, path)
+    return path
+
+
+def _launch(arguments: list[str], folder: list[Path]) -> None:
+    """A new run, or with -m several, in folders that hydra makes."""
+    failures: list[RlnasError] = []
+
+    def task(composed: Any) -> None:
+        path = Path(HydraConfig.get().runtime.output_dir)
+        several = HydraConfig.get().mode == RunMode.MULTIRUN
+        try:
+            config = build_config(composed)
+            _check_unused(path)
+            folder.append(path)
+            _run_in(config, path)
+        except RlnasError as error:
+            if several:
+                _fail(f"{path.name}: {error}")
+                raise  # hydra marks the job as failed and goes on with the next
+            failures.append(error)  # hydra would print it as a crash
+
+    sys.argv = [sys.argv[0], *arguments]  # hydra reads it
+    hydra.main(version_base=None, config_path=str(CONF), config_name="config")(task)()
+    if failures:
+        raise failures[0]
+
+
+def _resume_path(arguments: list[str]) -> Path | None:
+    """The folder that the last `resume=` names; None without one."""
+    values = [argument.removeprefix("resume=") for argument in arguments if argument.startswith("resume=")]
+    return Path(values[-1].strip("'\"")) if values and values[-1] not in ("", "null") else None
+
+
+def _resume(arguments: list[str], folder: list[Path]) -> None:
+    """Go on with a run, with the configuration it was started with.
+
+    Other arguments may repeat that configuration; RlnasError if they describe another one.
+    """
+    path = _resume_path(arguments)
+    assert path is not None
+    others = [argument for argument in arguments if not argument.startswith("resume=")]
+    if any(argument.startswith("-") for argument in others):
+        raise RlnasError("resume= goes with no flag such as -m: it continues one run in its own folder")
+    config = _saved(path)
+    if others:
+        asked = build_config(_compose(others))
+        _check_same(config, asked, path)
+        config.progress = asked.progress
+    folder.append(path)
+    _run_in(config, path)
+
+
+def _saved(path: Path) -> Config:
+    """The configuration of the run in `path`; RlnasError if there is none."""
+    if not path.is_dir():
+        raise RlnasError(f"resume={path}: there is no such folder; give the run folder that the run printed first")
+    from rlnas.environment import saved_config
+
+    saved = saved_config(path)
+    if saved is None and (path / ".hydra" / "config.yaml").exists():
+        saved = read_composed(path / ".hydra" / "config.yaml")  # killed before its first word
+    if saved is None:
+        raise RlnasError(
+            f"resume={path}: this is no run folder (no environment.json); expected a folder that "
+            "`python -m rlnas` made, such as outputs/nasrl_digits/..."
+        )
+    return build_config(saved)
+
+
+def _check_same(saved: Config, asked: Config, path: Path) -> None:
+    before, now = flatten(to_dict(saved)), flatten(to_dict(asked))
+    different = [
+        f"{key} is {now.get(key)!r}, was {before.get(key)!r}"
+        for key in sorted(before.keys() | now.keys())
+        if before.get(key) != now.get(key) and key not in FREE_ON_RESUME
+    ]
+    if different:
+        more = f" and {len(different) - 3} more" if len(different) > 3 else ""
+        raise RlnasError(
+            f"resume={path}: the run has another configuration: {'; '.join(different[:3])}{more}; leave those "
+            "arguments out, or start a new run"
+        )
+
+
+def _check_unused(path: Path) -> None:
+    """A new run must not write over an old one."""
+    if any((path / name).exists() for name in ("environment.json", "history.csv", "result.json")):
+        raise RlnasError(
+            f"{path} already holds a run; go on with it by resume={_shown(path)}, or choose another hydra.run.dir"
+        )
+
+
+def _compose(overrides: list[str], with_hydra: bool = False) -> Any:
+    GlobalHydra.instance().clear()
+    with hydra.initialize_config_dir(str(CONF), version_base=None, job_name="rlnas"):
+        try:
+            return hydra.compose("config", overrides, return_hydra_config=with_hydra)
+        except HydraException as error:
+            raise RlnasError(str(error)) from None
+
+
+def _run_in(config: Config, folder: Path) -> None:
+    """Run, or go on with, the job of `folder`."""
+    from rlnas.environment import write_environment
+
+    write_environment(folder, config)  # from here on the run can be resumed
+    with _logging_to(folder):
+        try:
+            from rlnas.job import run_job  # torch and the rest: not for --help
+
+            run_job(config, folder)
+        except RlnasError as error:
+            log.info("failed: %s", error)
+            raise
+
+
+@contextmanager
+def _logging_to(folder: Path) -> Iterator[None]:
+    """Everything to `folder`/rlnas.log, warnings to stderr too."""
+    try:
+        file = logging.FileHandler(folder / "rlnas.log", encoding="utf-8")
+    except OSError as error:
+        raise unwritable(folder / "rlnas.log", error) from None
+    file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    screen = logging.StreamHandler(sys.stderr)
+    screen.setLevel(logging.WARNING)
+    screen.setFormatter(logging.Formatter("rlnas: warning: %(message)s"))
+    log.setLevel(logging.INFO)
+    log.propagate = False
+    for handler in (file, screen):
+        log.addHandler(handler)
+    try:
+        yield
+    finally:
+        for handler in (file, screen):
+            log.removeHandler(handler)
+        file.close()
+
+
+def _shown(path: Path) -> str:
+    """Relative to the working directory where that is shorter."""
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)
+
+
+def _fail(message: str) -> int:
+    print(f"rlnas: error: {message.strip()}", file=sys.stderr)
+    return 1

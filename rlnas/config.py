@@ -1,0 +1,321 @@
+"""The configuration as typed dataclasses with ranges. The one module that knows OmegaConf.
+
+Hydra composes YAML and command line; `build_config` turns the result into a `Config` or raises RlnasError
+with the key, what was expected and what came. Defaults live here only as types' examples: the values that
+runs use are those of conf/.
+"""
+
+import dataclasses
+import difflib
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from omegaconf import OmegaConf
+from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
+
+from rlnas.errors import RlnasError
+from rlnas.operators import ENAS_OPERATORS
+
+T = TypeVar("T")
+
+
+def ranged(default: Any, low: float, high: float = math.inf, *, above: bool = False) -> Any:
+    """A number in [low, high], or in (low, high] with `above`."""
+    return field(default=default, metadata={"low": low, "high": high, "above": above})
+
+
+def one_of(default: str, *choices: str) -> Any:
+    """A string among `choices`."""
+    return field(default=default, metadata={"choices": choices})
+
+
+@dataclass
+class DataConfig:
+    """Which images; see rlnas.data."""
+
+    name: str = one_of("digits", "cifar10", "digits", "folder", "hub")
+    path: str | None = None
+    hub_id: str | None = None
+    hub_config: str | None = None
+    image_column: str | None = None
+    label_column: str | None = None
+    when_missing: str = one_of("fallback", "fallback", "error")
+    valid: float = ranged(0.1, 0.001, 0.9)
+    limit: int = ranged(0, 0)
+    size: int = ranged(0, 0, 1024)
+    crop: int = ranged(4, 0, 64)
+    flip: bool = True
+    cutout: int = ranged(0, 0, 512)
+
+
+@dataclass
+class NasrlConfig:
+    """Options of rlnas.spaces.nasrl.NasrlSpace."""
+
+    name: str = "nasrl"
+    layers: int = ranged(12, 1, 100)
+    operators: list[str] = field(default_factory=lambda: list(ENAS_OPERATORS))
+    filters: int = ranged(36, 1, 4096)
+    reductions: int = ranged(2, 0, 6)
+    widen: int = ranged(1, 1, 4)
+    stem_stride: int = ranged(1, 1, 4)
+    merge: str = one_of("sum", "sum", "concat")
+
+
+@dataclass
+class NasrlFactoredConfig:
+    """Options of rlnas.spaces.nasrl_factored.NasrlFactoredSpace."""
+
+    name: str = "nasrl_factored"
+    layers: int = ranged(6, 1, 100)
+    heights: list[int] = field(default_factory=lambda: [1, 3, 5, 7])
+    widths: list[int] = field(default_factory=lambda: [1, 3, 5, 7])
+    filters: list[int] = field(default_factory=lambda: [24, 36, 48, 64])
+    strides_height: list[int] = field(default_factory=lambda: [1])
+    strides_width: list[int] = field(default_factory=lambda: [1])
+
+
+SpaceConfig = NasrlConfig | NasrlFactoredConfig
+SPACE_CONFIGS: dict[str, type[NasrlConfig] | type[NasrlFactoredConfig]] = {
+    "nasrl": NasrlConfig,
+    "nasrl_factored": NasrlFactoredConfig,
+}
+
+
+@dataclass
+class ChildConfig:
+    """How the shared weights are trained: Nesterov SGD, cosine schedule with restarts (ENAS)."""
+
+    batch_size: int = ranged(128, 2, 65536)
+    architectures_per_step: int = ranged(1, 1, 64)
+    learning_rate: float = ranged(0.05, 0, 10, above=True)
+    learning_rate_min: float = ranged(0.0005, 0, 10)
+    restart_epochs: float = ranged(10, 0, above=True)
+    restart_factor: float = ranged(2, 1)
+    momentum: float = ranged(0.9, 0, 0.9999)
+    weight_decay: float = ranged(2.5e-4, 0, 1)
+    clip: float = ranged(5.0, 0)
+    label_smoothing: float = ranged(0.0, 0, 0.9)
+    dropout: float = ranged(0.1, 0, 0.9)
+    drop_path: float = ranged(0.0, 0, 0.9)
+
+
+@dataclass
+class EvaluatorConfig:
+    """How a child is scored; see rlnas.evaluators.shared_weights."""
+
+    name: str = one_of("shared_weights", "shared_weights")
+    images: int = ranged(1000, 0)
+    batch_size: int = ranged(500, 2, 65536)
+    norm: str = one_of("batch", "batch", "recalibrate", "running")
+    recalibrate_batches: int = ranged(4, 1, 1000)
+
+
+@dataclass
+class ControllerConfig:
+    """Who chooses. `params` and `policy_params` go to the algorithm's and policy's constructors as they are."""
+
+    name: str = "ppo"
+    algorithm: str = "ppo"
+    policy: str = "MlpPolicy"
+    step_unit: str = one_of("auto", "auto", "layer", "decision")
+    episodes: int = ranged(10, 1, 10000)
+    params: dict[str, Any] = field(default_factory=dict)
+    policy_params: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class RewardConfig:
+    """How an accuracy becomes a reward; see rlnas.reward."""
+
+    shape: str = one_of("accuracy", "accuracy", "accuracy_cubed")
+    skip_weight: float = ranged(0.0, 0, 100)
+    skip_target: float = ranged(0.4, 0.001, 0.999)
+
+
+@dataclass
+class SearchConfig:
+    """The shape of a round; see rlnas.search."""
+
+    warmup_epochs: int = ranged(0, 0)
+    epochs_per_round: float = ranged(1.0, 0)
+    updates_per_round: int = ranged(50, 1)
+    random_control: int = ranged(10, 0, 10000)
+
+
+@dataclass
+class BudgetConfig:
+    """When the search ends, whichever comes first; 0 is no limit."""
+
+    rounds: int = ranged(10, 0)
+    architectures: int = ranged(0, 0)
+    minutes: float = ranged(0.0, 0)
+
+
+@dataclass
+class SelectConfig:
+    """Who is scored again on the whole validation split when the search ends."""
+
+    from_policy: int = ranged(20, 0, 100000)
+    from_history: int = ranged(20, 0, 100000)
+
+
+@dataclass
+class RetrainConfig:
+    """How the best architecture is trained from scratch; 0 epochs: not at all."""
+
+    epochs: int = ranged(20, 0)
+    batch_size: int = ranged(128, 2, 65536)
+    learning_rate: float = ranged(0.1, 0, 10, above=True)
+    warmup: float = ranged(0.2, 0, 0.9)
+    momentum: float = ranged(0.9, 0, 0.9999)
+    weight_decay: float = ranged(5e-4, 0, 1)
+    clip: float = ranged(5.0, 0)
+    label_smoothing: float = ranged(0.1, 0, 0.9)
+    dropout: float = ranged(0.0, 0, 0.9)
+    drop_path: float = ranged(0.0, 0, 0.9)
+    checkpoint_epochs: int = ranged(1, 1)
+    space: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class ExecutionConfig:
+    """On what and how the tensors are computed; see rlnas.execution."""
+
+    device: str = "auto"
+    threads: int = ranged(0, 0, 1024)
+    precision: str = one_of("auto", "auto", "float32", "bfloat16")
+    channels_last: bool = True
+
+
+@dataclass
+class Config:
+    """A whole run."""
+
+    name: str = "nasrl_digits"
+    seed: int = ranged(0, 0, 2**63 - 1)
+    progress: str = one_of("auto", "auto", "plain", "off")
+    resume: str | None = None
+    architecture: str | None = None
+    data: DataConfig = field(default_factory=DataConfig)
+    space: Any = field(default_factory=NasrlConfig)  # a SpaceConfig; OmegaConf has no unions of classes
+    controller: ControllerConfig = field(default_factory=ControllerConfig)
+    evaluator: EvaluatorConfig = field(default_factory=EvaluatorConfig)
+    child: ChildConfig = field(default_factory=ChildConfig)
+    reward: RewardConfig = field(default_factory=RewardConfig)
+    search: SearchConfig = field(default_factory=SearchConfig)
+    budget: BudgetConfig = field(default_factory=BudgetConfig)
+    select: SelectConfig = field(default_factory=SelectConfig)
+    retrain: RetrainConfig = field(default_factory=RetrainConfig)
+    execution: ExecutionConfig = field(default_factory=ExecutionConfig)
+
+
+def build_config(composed: Any) -> Config:
+    """The typed, range-checked configuration of what hydra composed (or of a plain dict).
+
+    Raises RlnasError for a key nobody knows, a value of another type, or one out of its range.
+    """
+    values = OmegaConf.to_container(composed, resolve=True) if OmegaConf.is_config(composed) else composed
+    assert isinstance(values, dict)
+    values = {str(key): value for key, value in values.items()}
+    space = build_space_config(dict(values.pop("space", None) or {}))
+    config = _merge(Config, values, "")
+    config.space = space
+    _check_ranges(config, "")
+    budget = config.budget
+    if config.architecture is None and not (budget.rounds or budget.architectures or budget.minutes):
+        raise RlnasError(
+            "budget.rounds, budget.architectures and budget.minutes are all 0, so the search would never "
+            "end; set one of them"
+        )
+    return config
+
+
+def build_space_config(values: dict[str, Any]) -> SpaceConfig:
+    """The typed options of a space from a dict with its `name`."""
+    name = values.get("name", "nasrl")
+    if name not in SPACE_CONFIGS:
+        raise RlnasError(f"space.name is '{name}', expected one of {', '.join(SPACE_CONFIGS)}")
+    space: SpaceConfig = _merge(SPACE_CONFIGS[name], values, "space.")
+    _check_ranges(space, "space.")
+    return space
+
+
+def to_dict(config: Any) -> dict[str, Any]:
+    """The configuration as plain data, for JSON and for comparing two of them."""
+    return dataclasses.asdict(config)
+
+
+def flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested plain data as dotted keys, as one would write them on the command line."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, dict) and value:
+            flat.update(flatten(value, f"{prefix}{key}."))
+        else:
+            flat[prefix + key] = value
+    return flat
+
+
+def read_composed(path: Path) -> Any:
+    """A configuration that hydra wrote to .hydra/config.yaml; RlnasError if it cannot be read."""
+    try:
+        return OmegaConf.load(path)
+    except (OSError, ValueError, OmegaConfBaseException) as error:
+        raise RlnasError(f"{path} cannot be read as a configuration: {error}") from None
+
+
+def save_composed(composed: Any, overrides: list[str], folder: Path) -> None:
+    """Write `folder`/config.yaml and overrides.yaml, as hydra does."""
+    folder.mkdir(parents=True, exist_ok=True)
+    OmegaConf.save(composed, folder / "config.yaml")
+    OmegaConf.save(OmegaConf.create(overrides), folder / "overrides.yaml")
+
+
+def without_hydra(composed: Any) -> Any:
+    """The composed configuration without hydra's own part."""
+    return OmegaConf.masked_copy(composed, [key for key in composed if key != "hydra"])
+
+
+def _merge(schema: type[T], values: Any, prefix: str) -> T:
+    try:
+        merged = OmegaConf.merge(OmegaConf.structured(schema), values)
+        result = OmegaConf.to_object(merged)
+    except ConfigKeyError as error:
+        key = str(error.full_key)
+        raise RlnasError(f"unknown key {prefix}{key}{_suggest(schema, key)}") from None
+    except OmegaConfBaseException as error:
+        reason = str(error.msg or error).splitlines()[0]
+        raise RlnasError(f"{prefix}{error.full_key}: {reason}") from None
+    assert isinstance(result, schema)
+    return result
+
+
+def _suggest(schema: Any, key: str) -> str:
+    """The keys that exist beside an unknown one, the closest first."""
+    *parents, last = key.split(".")
+    for parent in parents:
+        schema = next(f.type for f in dataclasses.fields(schema) if f.name == parent)
+    known = [f.name for f in dataclasses.fields(schema)]
+    close = difflib.get_close_matches(last, known, n=1)
+    hint = f"; did you mean {close[0]}?" if close else ""
+    return f"{hint} (known here: {', '.join(known)})"
+
+
+def _check_ranges(config: Any, prefix: str) -> None:
+    for item in dataclasses.fields(config):
+        value, key, rule = getattr(config, item.name), prefix + item.name, item.metadata
+        if dataclasses.is_dataclass(value):
+            _check_ranges(value, f"{key}.")
+        elif "choices" in rule and value not in rule["choices"]:
+            raise RlnasError(f"{key} is '{value}', expected one of {', '.join(rule['choices'])}")
+        elif "low" in rule:
+            low, high, above = rule["low"], rule["high"], rule["above"]
+            inside = (low < value if above else low <= value) and value <= high
+            if not inside:  # also true for nan
+                bounds = f"{'above' if above else 'at least'} {low:g}"
+                if high < math.inf:
+                    bounds += f" and at most {high:g}"
+                raise RlnasError(f"{key} is {value}, expected a number {bounds}")

@@ -1,0 +1,7 @@
+"""Images as uint8 tensors on the device, split once into train, valid and test; batches augmented at once."""
+
+from rlnas.data.augment import Augmentation, augment
+from rlnas.data.images import ImageData, Images, prepare
+from rlnas.data.load import load_data
+
+__all__ = ["Augmentation", "ImageData", "Images", "augment", "load_data", "prepare"]

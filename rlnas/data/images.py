@@ -1,0 +1,132 @@
+"""Images in memory: one split (`Images`), and a data set with its three splits (`ImageData`).
+
+Axis letters: n images of a split, b images of a batch, c channels, h rows, w columns.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from rlnas.data.augment import Augmentation, augment
+from rlnas.errors import RlnasError
+
+
+@dataclass(frozen=True)
+class Images:
+    """One split: every image decoded, in memory, on one device.
+
+    Attributes:
+        pixels: uint8 (n, c, h, w).
+        labels: int64 (n,), in range(number of classes).
+    """
+
+    pixels: Tensor
+    labels: Tensor
+
+    def __post_init__(self) -> None:
+        assert self.pixels.dtype == torch.uint8, self.pixels.dtype
+        assert self.pixels.ndim == 4, self.pixels.shape
+        assert self.labels.dtype == torch.int64, self.labels.dtype
+        assert self.labels.shape == self.pixels.shape[:1], (self.labels.shape, self.pixels.shape)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def take(self, index: Tensor) -> "Images":
+        """The images at these positions, int64 (k,) on the same device, in that order."""
+        return Images(self.pixels.index_select(0, index), self.labels.index_select(0, index))
+
+    def to(self, device: torch.device) -> "Images":
+        """The same images on another device."""
+        return Images(self.pixels.to(device), self.labels.to(device))
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """What a source yields for one split: the images, on the CPU, and the names behind the labels."""
+
+    images: Images
+    classes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ImageData:
+    """A data set as the search sees it: train and valid in memory, test unread until asked for.
+
+    Attributes:
+        name: the data set that is actually used: "cifar10", "digits", "folder:<name of the folder>" or the hub id.
+        classes: names of the classes; a label is a position in this tuple.
+        channels: 1 (digits) or 3.
+        size: height and width of an image in pixels.
+        train, valid: the two parts into which the training images were split.
+        mean, std: float32 (c,), of the training part, on the scale 0..1.
+        augmentation: as configured; the digits' own where they stand in for another data set.
+        fallback: why digits stand in for the data set asked for, in one sentence; None if they do not.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    channels: int
+    size: int
+    train: Images
+    valid: Images
+    mean: Tensor
+    std: Tensor
+    augmentation: Augmentation
+    read_test: Callable[[], Decoded] = field(repr=False)
+    fallback: str | None = None
+
+    def test(self) -> Images:
+        """Read the test split, now and not before. Raises RlnasError if it is missing or damaged."""
+        test = self.read_test()
+        if test.classes != self.classes:
+            raise RlnasError(
+                f"the test split of {self.name} has other classes than its training split: expected "
+                f"{', '.join(self.classes)}, got {', '.join(test.classes)}; the two probably come from different "
+                "data sets: replace the test split"
+            )
+        return test.images.to(self.train.pixels.device)
+
+    def augment(self, pixels: Tensor, generator: torch.Generator) -> Tensor:
+        """Augmented copy of a batch, uint8 (b, c, h, w), as strong as `augmentation` says; see `augment.augment`."""
+        how = self.augmentation
+        return augment(pixels, generator, crop=how.crop, flip=how.flip, cutout=how.cutout)
+
+    def prepare(self, pixels: Tensor, channels_last: bool = False) -> Tensor:
+        """Batch as the network wants it, float32 (b, c, h, w); see `images.prepare`."""
+        return prepare(pixels, self.mean, self.std, channels_last)
+
+
+def prepare(pixels: Tensor, mean: Tensor, std: Tensor, channels_last: bool = False) -> Tensor:
+    """Normalise a batch: (pixels / 255 - mean) / std.
+
+    Args:
+        pixels: uint8 (b, c, h, w).
+        mean, std: float32 (c,), on the scale 0..1.
+        channels_last: lay the result out with the channels innermost, as convolutions on CPU and GPU prefer.
+
+    Returns:
+        float32 (b, c, h, w).
+    """
+    layout = torch.channels_last if channels_last else torch.contiguous_format
+    out = pixels.to(torch.float32, memory_format=layout)  # (b, c, h, w)
+    scale = 1 / (255 * std)
+    return out.mul_(scale.view(-1, 1, 1)).sub_((mean / std).view(-1, 1, 1))
+
+
+def statistics(pixels: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation of each channel of uint8 (n, c, h, w) on the CPU: float32 (c,) twice, scale 0..1.
+
+    Counted, not summed in floating point: the result is the same for every order of the images and thread count.
+    """
+    values = torch.arange(256, dtype=torch.float64) / 255
+    means, stds = [], []
+    for channel in pixels.unbind(1):
+        share = torch.bincount(channel.flatten(), minlength=256).double() / channel.numel()  # (256,)
+        mean = (share * values).sum()
+        means.append(mean)
+        stds.append((share * (values - mean) ** 2).sum().sqrt())
+    # A channel of one single value has no spread; one grey level keeps the division finite.
+    return torch.stack(means).float(), torch.stack(stds).clamp(min=1 / 255).float()

@@ -1,0 +1,116 @@
+"""From configuration to images in memory: find the source, split once, measure, and stand in digits if need be."""
+
+import dataclasses
+import logging
+
+import numpy as np
+import torch
+
+from rlnas.config import DataConfig
+from rlnas.data.augment import Augmentation
+from rlnas.data.folder import folder
+from rlnas.data.hub import Missing, hub
+from rlnas.data.images import Decoded, ImageData, statistics
+from rlnas.data.sources import CIFAR10_ID, CIFAR10_SIZE, Source, digits, local_cifar10
+from rlnas.errors import RlnasError
+
+# As conf/data/digits.yaml: images of 8x8, and a 2 mirrored is no 2.
+DIGITS_AUGMENTATION = Augmentation(crop=1, flip=False, cutout=0)
+logger = logging.getLogger("rlnas")
+
+
+def load_data(config: DataConfig, rng: np.random.Generator, device: torch.device) -> ImageData:
+    """Load the training images and split them once into train and valid; the test split stays unread.
+
+    The split is a uniform draw over all training images, not stratified by class: class shares differ by chance.
+
+    Args:
+        config: which data set, how large a validation split.
+        rng: draws the split (one permutation of the training images, whatever the options). The same state gives
+            the same split.
+        device: where the images are kept.
+
+    Raises:
+        RlnasError: a path, data set or image that is wrong or missing; too few images; or, with
+            `when_missing="error"`, a data set that is neither on disk nor downloadable.
+    """
+    augmentation = Augmentation(config.crop, config.flip, config.cutout)
+    fallback = None
+    try:
+        source = _source(config)
+        decoded = source.train()
+    except Missing as missing:
+        what = f"CIFAR-10 ({CIFAR10_ID})" if config.name == "cifar10" else f"the data set {config.hub_id}"
+        cure = (
+            "give data.path=DIR or set RLNAS_DATA to a folder that holds cifar10/"
+            if config.name == "cifar10"
+            else "connect once to fill the cache, or use data=folder data.path=DIR"
+        )
+        problem = f"{what} is neither on disk nor downloadable, because {missing}"
+        if config.when_missing == "error":
+            raise RlnasError(
+                f"{problem}; {cure}, or allow the embedded digits in its place with data.when_missing=fallback"
+            ) from missing
+        fallback = (
+            f"{problem}, so the embedded digits (8x8) stand in for it; {cure}, or forbid this with "
+            "data.when_missing=error"
+        )
+        logger.warning("%s", fallback)
+        source, augmentation = digits(), DIGITS_AUGMENTATION
+        decoded = source.train()
+    return _split(source, decoded, config, rng, device, augmentation, fallback)
+
+
+def _source(config: DataConfig) -> Source:
+    if config.name == "cifar10":
+        return local_cifar10(config) or _hub_cifar10(config)
+    sources = {"digits": lambda _: digits(), "folder": folder, "hub": hub}
+    if config.name not in sources:
+        raise RlnasError(f"data.name={config.name} is no data source; expected cifar10, {', '.join(sources)}")
+    return sources[config.name](config)
+
+
+def _hub_cifar10(config: DataConfig) -> Source:
+    wanted = dataclasses.replace(
+        config, hub_id=CIFAR10_ID, hub_config="plain_text", image_column="img", label_column="label", size=CIFAR10_SIZE
+    )
+    return dataclasses.replace(hub(wanted), name="cifar10")
+
+
+def _split(
+    source: Source,
+    decoded: Decoded,
+    config: DataConfig,
+    rng: np.random.Generator,
+    device: torch.device,
+    augmentation: Augmentation,
+    fallback: str | None,
+) -> ImageData:
+    images, n = decoded.images, len(decoded.images)
+    chosen = torch.from_numpy(rng.permutation(n))[: config.limit or n]  # limit > n: all
+    n_valid = round(config.valid * len(chosen))
+    if not 1 <= n_valid < len(chosen):
+        raise RlnasError(
+            f"too few images: {len(chosen)} training images of {source.name} with data.valid={config.valid:g} and "
+            f"data.limit={config.limit} leave {n_valid} for validation and {len(chosen) - n_valid} for training, at "
+            "least one is needed for each; add images, or change data.valid or data.limit"
+        )
+    # Sorted: the images are then copied in the order in which they lie in memory.
+    valid = images.take(chosen[:n_valid].sort().values)
+    train = images.take(chosen[n_valid:].sort().values)
+    mean, std = statistics(train.pixels)
+    _, channels, size, width = train.pixels.shape
+    assert size == width, (size, width)
+    return ImageData(
+        name=source.name,
+        classes=decoded.classes,
+        channels=channels,
+        size=size,
+        train=train.to(device),
+        valid=valid.to(device),
+        mean=mean.to(device),
+        std=std.to(device),
+        augmentation=augmentation,
+        read_test=source.test,
+        fallback=fallback,
+    )

@@ -1,0 +1,160 @@
+"""Where images come from: digits and CIFAR-10 here, folders and the hub in the modules beside this one."""
+
+import os
+import re
+import tempfile
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from rlnas.config import DataConfig
+from rlnas.data.cache import cached, file_stamp
+from rlnas.data.decode import decode, fixed_order, one_line
+from rlnas.data.images import Decoded, Images
+from rlnas.errors import RlnasError
+
+DIGITS_TEST = 297  # of 1,797 images
+CIFAR10_ID = "uoft-cs/cifar10"
+CIFAR10_SIZE = 32
+CIFAR10_LAYOUT = "plain_text/train-00000-of-00001.parquet and plain_text/test-00000-of-00001.parquet"
+
+
+@dataclass(frozen=True)
+class Source:
+    """A data set found but not read: one function for each split, which reads it (or its copy in the cache)."""
+
+    name: str
+    train: Callable[[], Decoded]
+    test: Callable[[], Decoded]
+
+
+def digits() -> Source:
+    """scikit-learn's embedded 8x8 handwritten digits: 1,500 training and 297 test images, one channel."""
+    return Source("digits", lambda: _read_digits(test=False), lambda: _read_digits(test=True))
+
+
+def _read_digits(test: bool) -> Decoded:
+    from sklearn.datasets import load_digits  # slow to import, and only needed here
+
+    bunch = load_digits()
+    # Grey values are 0..16. The file's own order is by writer; the fixed order mixes the writers.
+    order = fixed_order([str(i) for i in range(len(bunch.target))])
+    index = np.array(sorted(order[:DIGITS_TEST] if test else order[DIGITS_TEST:]))
+    pixels = np.rint(bunch.images[index, None] * (255 / 16)).astype(np.uint8)  # (n, 1, 8, 8)
+    images = Images(torch.from_numpy(pixels), torch.from_numpy(bunch.target[index].astype(np.int64)))
+    return Decoded(images, tuple(str(name) for name in bunch.target_names))
+
+
+def local_cifar10(config: DataConfig) -> Source | None:
+    """CIFAR-10 in the hub's layout, from `config.path` or $RLNAS_DATA/cifar10; None if neither is there.
+
+    Raises:
+        RlnasError: `config.path` does not exist, or the folder found does not hold the layout.
+    """
+    if config.path is not None:
+        folder, asked_by = Path(config.path).expanduser(), f"data.path={config.path}"
+        if not folder.is_dir():
+            raise RlnasError(
+                f"{asked_by} is not a folder; expected a copy of {CIFAR10_ID} in the hub's layout "
+                f"({CIFAR10_LAYOUT}); check the path, or leave data.path out to download it"
+            )
+    elif root := os.environ.get("RLNAS_DATA"):
+        folder, asked_by = Path(root).expanduser() / "cifar10", f"RLNAS_DATA={root}"
+        if not folder.is_dir():
+            return None
+    else:
+        return None
+
+    def read(split: str) -> Decoded:
+        files = _shards(folder, split, asked_by)
+        key = {"cifar10": file_stamp(files), "split": split}
+        return cached(f"cifar10-{split}", key, lambda: _read_parquet(files))
+
+    _shards(folder, "train", asked_by)  # the layout is checked now, the test split not before it is asked for
+    return Source("cifar10", lambda: read("train"), lambda: read("test"))
+
+
+def _shards(folder: Path, split: str, asked_by: str) -> list[Path]:
+    files = sorted((folder / "plain_text").glob(f"{split}-*-of-*.parquet"))
+    totals = {int(match[1]) for file in files if (match := re.search(r"-of-(\d+)\.parquet$", file.name))}
+    if totals != {len(files)}:
+        came = ", ".join(file.name for file in files) or "no such file"
+        raise RlnasError(
+            f"{asked_by} does not hold the {split} split of CIFAR-10 in the hub's layout: expected {CIFAR10_LAYOUT} "
+            f"in it, got {came}; probably another edition or an incomplete copy: download {CIFAR10_ID} again"
+        )
+    return files
+
+
+def _read_parquet(files: list[Path]) -> Decoded:
+    import datasets  # slow to import, and not needed for digits, folders or a cached copy
+
+    datasets.disable_progress_bars()
+    try:
+        # Streaming and a throw-away folder: otherwise `datasets` keeps a second copy of the files in its own cache.
+        with tempfile.TemporaryDirectory(prefix="rlnas-") as scratch:
+            paths = [str(file) for file in files]
+            rows = datasets.load_dataset("parquet", data_files=paths, split="train", streaming=True, cache_dir=scratch)
+            classes = tuple(rows.features["label"].names)
+            return decode_rows(rows, "img", "label", classes, CIFAR10_SIZE, files[0].name)
+    except (OSError, ValueError, KeyError, AttributeError, TypeError, datasets.exceptions.DatasetsError) as error:
+        raise RlnasError(
+            f"{files[0]} cannot be read as CIFAR-10 (expected parquet with the columns img and label; "
+            f"{type(error).__name__}: {one_line(error)}); the file is probably damaged or of another data set: "
+            f"download {CIFAR10_ID} again"
+        ) from error
+
+
+def decode_rows(
+    rows: Any, image: str, label: str, classes: tuple[str, ...], size: int, origin: str, names: bool = False
+) -> Decoded:
+    """Decode rows of a Hugging Face data set, map-style or streamed.
+
+    Args:
+        rows: the data set; its image column is read undecoded, so that a broken image can be named.
+        image, label: names of the two columns.
+        classes: names of the classes.
+        size: side of the decoded images in pixels.
+        origin: what to call the data set in error messages.
+        names: labels are values to look up in `classes`, not positions in it.
+
+    Raises:
+        RlnasError: a broken image, or a label outside the classes.
+    """
+    import datasets
+
+    rows = rows.select_columns([image, label]).cast_column(image, datasets.Image(decode=False))
+    place = {name: i for i, name in enumerate(classes)}
+    parts: list[torch.Tensor] = []
+    labels: list[int] = []
+    for batch in rows.iter(batch_size=1000):
+        start = len(labels)
+        encoded = [_encoded(value) for value in batch[image]]
+        parts.append(decode(encoded, [f"image {start + i} of {origin}" for i in range(len(encoded))], size))
+        labels += _positions(batch[label], place, names, origin)
+    if not labels:
+        raise RlnasError(f"{origin} has no images; the split is probably empty: choose another data set")
+    return Decoded(Images(torch.cat(parts), torch.tensor(labels, dtype=torch.int64)), classes)
+
+
+def _encoded(value: Any) -> bytes | Path:
+    if value is None:
+        return b""  # a missing image: `decode` reports it as broken
+    return value["bytes"] if value["bytes"] is not None else Path(value["path"])
+
+
+def _positions(values: Iterable[Any], place: dict[str, int], names: bool, origin: str) -> list[int]:
+    positions = []
+    for value in values:
+        position = place.get(str(value)) if names else value
+        if position is None or not 0 <= position < len(place):
+            raise RlnasError(
+                f"{origin} has an image with the label {value!r}, which is none of the {len(place)} classes; "
+                "the split is probably published without labels: choose another data set or label column"
+            )
+        positions.append(position)
+    return positions

@@ -1,0 +1,44 @@
+"""environment.json: what a run rests on. It makes a folder a run folder, so it is written first."""
+
+import json
+import platform
+import sys
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from rlnas.config import Config, to_dict
+from rlnas.errors import RlnasError
+from rlnas.files import write_json
+
+PACKAGES = ("rlnas", "torch", "gymnasium", "stable-baselines3", "sb3-contrib", "hydra-core", "numpy", "datasets")
+
+
+def write_environment(folder: Path, config: Config, execution: dict[str, Any] | None = None) -> None:
+    """Write configuration, versions and, once it is known, on what is computed."""
+    record = {
+        "config": to_dict(config),
+        "versions": {"python": platform.python_version(), **{name: metadata.version(name) for name in PACKAGES}},
+        "platform": f"{platform.system()} {platform.machine()}",
+        "execution": execution,
+        "arguments": sys.argv[1:],
+    }
+    write_json(folder / "environment.json", record)
+
+
+def read_environment(folder: Path) -> dict[str, Any] | None:
+    """What `write_environment` wrote; None if there is none. RlnasError if it is damaged."""
+    path = folder / "environment.json"
+    if not path.exists():
+        return None
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        return {"config": record["config"], **record}
+    except (ValueError, KeyError, TypeError) as error:
+        raise RlnasError(f"{path} is damaged ({error!r}); the run cannot be resumed") from None
+
+
+def saved_config(folder: Path) -> Any:
+    """The configuration that a run folder was started with, as plain data; None if it holds none."""
+    record = read_environment(folder)
+    return None if record is None else record["config"]

@@ -1,0 +1,91 @@
+"""The batched environment: n episodes step together and are scored in one call."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import gymnasium
+import numpy as np
+from numpy.typing import NDArray
+from stable_baselines3.common.vec_env.base_vec_env import VecEnv, VecEnvIndices, VecEnvObs, VecEnvStepReturn
+
+from rlnas.envs.episodes import Episodes, StepUnit
+from rlnas.envs.single import final_info
+from rlnas.reward import Scorer
+from rlnas.spaces import Space
+
+
+class NASVecEnv(VecEnv):
+    """stable-baselines3's VecEnv over n episodes of NASEnv's decision process.
+
+    All episodes have one length, so they end in the same step, and the n finished architectures reach the
+    scorer in one call. Behaves like n single environments step by step. Infos of the last step also carry
+    `episode` (reward, length), so that no monitor wrapper is needed.
+    """
+
+    def __init__(self, space: Space, scorer: Scorer, num_envs: int, step_unit: StepUnit = "layer"):
+        self.nas_space = space
+        self.scorer = scorer
+        self.episodes = Episodes(space, num_envs, step_unit)
+        self.render_mode = None  # VecEnv's constructor asks for it
+        self._actions: NDArray[Any] = np.zeros(0)
+        super().__init__(num_envs, self.episodes.observation_space(), self.episodes.action_space())
+
+    def reset(self) -> VecEnvObs:
+        """Start n new architectures; returns fresh observations (n, ...)."""
+        self.episodes.reset()
+        self.reset_infos = [{} for _ in range(self.num_envs)]
+        self._reset_seeds()  # the environment draws nothing, so the seeds are of no use
+        self._reset_options()
+        return self.episodes.observations()
+
+    def step_async(self, actions: NDArray[Any]) -> None:
+        """Remember the actions."""
+        self._actions = actions
+
+    def step_wait(self) -> VecEnvStepReturn:
+        """Take them; finished episodes start anew in the same step, as SB3 expects."""
+        finished = self.episodes.step(self._actions)
+        rewards = np.zeros(self.num_envs, dtype=np.float32)
+        dones = np.zeros(self.num_envs, dtype=bool)
+        infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
+        if finished:
+            terminal = self.episodes.observations()
+            outcomes = self.scorer.score(finished)
+            dones[:] = True
+            for i, (architecture, outcome) in enumerate(zip(finished, outcomes, strict=True)):
+                rewards[i] = outcome.reward
+                infos[i] = final_info(self.nas_space, architecture, outcome, int(self.episodes.illegal[i]))
+                infos[i]["terminal_observation"] = terminal[i]
+                infos[i]["TimeLimit.truncated"] = False
+                infos[i]["episode"] = {"r": outcome.reward, "l": self.episodes.length, "t": 0.0}
+            self.episodes.reset()
+        return self.episodes.observations(), rewards, dones, infos
+
+    def action_masks(self) -> NDArray[np.bool_]:
+        """Legal choices of every episode now: (n, ...) bool."""
+        return self.episodes.masks()
+
+    def close(self) -> None:
+        """Nothing to release."""
+
+    def get_attr(self, attr_name: str, indices: VecEnvIndices = None) -> list[Any]:
+        """The attribute, once for each index; AttributeError if the environment has none of that name."""
+        value = getattr(self, attr_name)
+        return [value for _ in self._get_indices(indices)]
+
+    def set_attr(self, attr_name: str, value: Any, indices: VecEnvIndices = None) -> None:
+        """Set it for all: the episodes are one object."""
+        setattr(self, attr_name, value)
+
+    def env_method(
+        self, method_name: str, *method_args: Any, indices: VecEnvIndices = None, **method_kwargs: Any
+    ) -> list[Any]:
+        """Call a method and return its rows (`action_masks`)."""
+        rows: Sequence[Any] = getattr(self, method_name)(*method_args, **method_kwargs)
+        return [rows[index] for index in self._get_indices(indices)]
+
+    def env_is_wrapped(
+        self, wrapper_class: type[gymnasium.Wrapper[Any, Any, Any, Any]], indices: VecEnvIndices = None
+    ) -> list[bool]:
+        """Never: the infos carry what the Monitor wrapper would add."""
+        return [False for _ in self._get_indices(indices)]

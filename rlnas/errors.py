@@ -1,0 +1,8 @@
+"""The one exception whose message is meant for the person at the keyboard."""
+
+
+class RlnasError(Exception):
+    """What was expected, what came, the likely cause and what to do, in one line.
+
+    The command line prints the message without a traceback and exits with status 1.
+    """

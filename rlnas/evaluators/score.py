@@ -1,0 +1,26 @@
+"""What every evaluator answers."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from rlnas.spaces import Architecture
+
+
+@dataclass(frozen=True)
+class Score:
+    """accuracy: share in 0..1 of the evaluation images. seconds: what the evaluation took. cached: whether
+    the answer was known already.
+    """
+
+    accuracy: float
+    seconds: float = 0.0
+    cached: bool = False
+
+
+class Evaluator(Protocol):
+    """Scores architectures, many in one call and all on the same images."""
+
+    def evaluate(self, architectures: Sequence[Architecture]) -> list[Score]:
+        """One score for each architecture, in order."""
+        ...

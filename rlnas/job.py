@@ -1,0 +1,338 @@
+"""The main job: data -> search -> select -> retrain -> test -> export -> report, in one run folder."""
+
+import dataclasses
+import json
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from rlnas.checkpoint import load_checkpoint, save_checkpoint
+from rlnas.child.export import save_child
+from rlnas.child.retrain import Retraining, accuracy
+from rlnas.child.supernet import Supernet
+from rlnas.clock import Clock
+from rlnas.config import Config, build_space_config
+from rlnas.controllers import make_controller
+from rlnas.data import ImageData, load_data
+from rlnas.environment import write_environment
+from rlnas.errors import RlnasError
+from rlnas.evaluators import SharedWeightsEvaluator
+from rlnas.execution import Execution, set_up
+from rlnas.files import write_json
+from rlnas.graph import Cost, Graph, cost
+from rlnas.history import HISTORY, RETRAIN, ROUNDS, Table
+from rlnas.progress import Progress
+from rlnas.reward import Shaping
+from rlnas.search import RecordingScorer, Search
+from rlnas.seeding import numpy_stream
+from rlnas.select import Candidate, select
+from rlnas.spaces import Architecture, Space, make_space
+
+
+def run_job(config: Config, folder: Path) -> dict[str, Any]:
+    """Do, or finish, the run of `folder`; returns what its result.json holds.
+
+    Raises RlnasError for what the user can put right.
+    """
+    result = folder / "result.json"
+    if result.exists():
+        found: dict[str, Any] = json.loads(result.read_text(encoding="utf-8"))
+        Progress(config.progress).say(f"{folder} is finished; its report is {folder / 'report.html'}")
+        return found
+    return Job(config, folder).run()
+
+
+class Job:
+    """One run in one folder, new or resumed.
+
+    Phases: `search` (with its warm-up), then `retrain`. Each checkpoint names its phase; what lies behind
+    the last one is computed again, to the same end.
+    """
+
+    def __init__(self, config: Config, folder: Path):
+        self.config = config
+        self.folder = folder
+        self.clock = Clock()
+        self.saved = load_checkpoint(folder / "checkpoint")
+        self.resumed = 0
+        if self.saved is not None:
+            self.clock.seconds = dict(self.saved["seconds"])
+            self.resumed = self.saved["resumed"] + 1
+        self.execution: Execution = set_up(config.execution)
+        self.space = make_space(config.space)
+        self.final_space = _final_space(config, self.space)
+        self.given = None if config.architecture is None else read_architecture(self.space, config.architecture)
+        with self.clock.phase("data"):
+            self.data: ImageData = load_data(
+                config.data, numpy_stream(config.seed, "split"), self.execution.device
+            )
+        self.graph_of = self._graphs(self.space)
+        rows = self.saved or {}
+        self.history = Table(folder / "history.csv", HISTORY, keep=rows.get("history_rows", 0))
+        self.rounds = Table(folder / "rounds.csv", ROUNDS, keep=rows.get("rounds_rows", 0))
+        self.progress = Progress(config.progress, folder / "tensorboard", first_round=len(self.rounds))
+
+    def _graphs(self, space: Space) -> Callable[[Architecture], Graph]:
+        data = self.data
+
+        @lru_cache(maxsize=10_000)
+        def graph_of(architecture: Architecture) -> Graph:
+            return space.graph(
+                architecture, image_channels=data.channels, image_size=data.size, classes=len(data.classes)
+            )
+
+        return graph_of
+
+    def run(self) -> dict[str, Any]:
+        """Do what is left to do; returns what result.json holds."""
+        write_environment(self.folder, self.config, self.execution.describe())
+        self._greet()
+        try:
+            if self.saved is not None and self.saved["phase"] == "retrain":
+                found = self.saved["found"]
+            elif self.given is not None:
+                found = self._nothing_searched(self.given)
+            else:
+                found = self._search()
+            result = self._finish(found)
+        finally:
+            self.progress.close()
+            self.history.close()
+            self.rounds.close()
+        self._write_report()
+        return result
+
+    # -- search ------------------------------------------------------------------------------------------
+
+    def _search(self) -> dict[str, Any]:
+        """Search and select; returns the findings as plain data."""
+        config = self.config
+        supernet = Supernet(
+            config.child,
+            self.data,
+            track_statistics=config.evaluator.norm != "batch",
+            execution=self.execution,
+            seed=config.seed,
+        )
+        evaluator = SharedWeightsEvaluator(config.evaluator, supernet, self.data, self.graph_of, seed=config.seed)
+        scorer = RecordingScorer(
+            evaluator, Shaping(config.reward, self.space), self.history, self.clock, config.budget, self._cost_of
+        )
+        # Building a controller seeds the global generators; nothing of ours draws from them.
+        controller = make_controller(config.controller, self.space, scorer, seed=config.seed)
+        search = Search(
+            config.search,
+            config.budget,
+            space=self.space,
+            supernet=supernet,
+            scorer=scorer,
+            controller=controller,
+            graph_of=self.graph_of,
+            rounds=self.rounds,
+            clock=self.clock,
+            progress=self.progress,
+            seed=config.seed,
+            checkpoint=lambda state: self._checkpoint("search", state),
+        )
+        if self.saved is not None:
+            search.restore(self.saved)
+        search.run()
+        with self.clock.phase("select"):
+            candidates = select(config.select, self.space, self.history, controller, evaluator)
+        self.progress.say(
+            f"search ended by {search.stopped_by} after {len(self.history)} architectures; best of "
+            f"{len(candidates)} candidates on the whole validation split: {candidates[0].accuracy:.4f}"
+        )
+        return {
+            "candidates": [self._describe(candidate) for candidate in candidates],
+            "search_accuracy": candidates[0].accuracy,
+            "architecture": list(candidates[0].architecture),
+            "stopped_by": search.stopped_by,
+        }
+
+    def _cost_of(self, architecture: Architecture) -> Cost:
+        return cost(self.graph_of(architecture))
+
+    def _describe(self, candidate: Candidate) -> dict[str, Any]:
+        price = self._cost_of(candidate.architecture)
+        return {
+            "architecture": self.space.text(candidate.architecture),
+            "code": str(self.space.rank(candidate.architecture)),
+            "accuracy": candidate.accuracy,
+            "source": candidate.source,
+            "params": price.params,
+            "flops": price.flops,
+        }
+
+    def _nothing_searched(self, architecture: Architecture) -> dict[str, Any]:
+        """The findings when the architecture was given."""
+        return {
+            "candidates": [],
+            "search_accuracy": None,
+            "architecture": list(architecture),
+            "stopped_by": "architecture",
+        }
+
+    # -- retraining and what follows ---------------------------------------------------------------------
+
+    def _finish(self, found: dict[str, Any]) -> dict[str, Any]:
+        """Retrain, test once, export, write result.json."""
+        architecture = self.space.check(found["architecture"])
+        graph = self._graphs(self.final_space)(architecture)
+        price = cost(graph)
+        best: dict[str, Any] = {
+            "architecture": self.space.text(architecture),
+            "code": str(self.space.rank(architecture)),
+            "search_accuracy": found["search_accuracy"],
+            "valid_accuracy": None,
+            "test_accuracy": None,
+            "params": price.params,
+            "flops": price.flops,
+        }
+        description = {**self.space.describe(architecture), "options": _options(self.config.space)}
+        if self.config.retrain.epochs:
+            with self.clock.phase("retrain"):
+                child = self._retrain(graph, found)
+                best["valid_accuracy"] = accuracy(child, self.data.valid, self.execution)
+                best["test_accuracy"] = accuracy(child, self.data.test(), self.execution)
+            save_child(child, self.folder / "best", description)
+        else:
+            write_json(self.folder / "best" / "architecture.json", description)
+        result = self._result(found, best)
+        write_json(self.folder / "result.json", result)
+        self._say_result(best)
+        return result
+
+    def _retrain(self, graph: Graph, found: dict[str, Any]) -> Any:
+        """The trained child of `graph`, from scratch or from the last checkpoint of this phase."""
+        config = self.config.retrain
+        training = Retraining(config, graph, self.data, execution=self.execution, seed=self.config.seed)
+        resumed = self.saved is not None and self.saved["phase"] == "retrain"
+        rows = 0
+        if resumed and self.saved is not None:
+            training.restore(self.saved["training"])
+            rows = self.saved["retrain_rows"]
+        table = Table(self.folder / "retrain.csv", RETRAIN, keep=rows)
+
+        def checkpoint() -> None:
+            state = {"found": found, "training": training.state(), "retrain_rows": len(table)}
+            state |= {"history_rows": len(self.history), "rounds_rows": len(self.rounds)}
+            self._checkpoint("retrain", state)
+
+        def after_epoch(epoch: int, loss: float) -> None:
+            valid = accuracy(training.child, self.data.valid, self.execution) if epoch == config.epochs else None
+            table.append([{"epoch": epoch, "loss": loss, "valid_accuracy": valid}])
+            seconds = self.clock.read().get("retrain", 0.0) / max(epoch, 1)
+            self.progress.retrained(epoch, config.epochs, loss, seconds)
+            if epoch % config.checkpoint_epochs == 0 or epoch == config.epochs:
+                checkpoint()
+
+        if not resumed:
+            checkpoint()
+        child = training.train(after_epoch)
+        table.close()
+        return child
+
+    def _checkpoint(self, phase: str, state: dict[str, Any]) -> None:
+        common = {"phase": phase, "seconds": self.clock.read(), "resumed": self.resumed}
+        with self.clock.phase("rest"):
+            save_checkpoint(self.folder / "checkpoint", {**state, **common})
+
+    def _result(self, found: dict[str, Any], best: dict[str, Any]) -> dict[str, Any]:
+        config = self.config
+        seconds = {name: round(value, 3) for name, value in self.clock.read().items()}
+        return {
+            "name": config.name,
+            "space": {"name": self.space.name, "size": str(self.space.size), "options": _options(config.space)},
+            "final_space": _options(_final_config(config)),
+            "controller": config.controller.name,
+            "evaluator": config.evaluator.name,
+            "dataset": self.data.name,
+            "dataset_note": self.data.fallback,
+            "images": {
+                "channels": self.data.channels,
+                "size": self.data.size,
+                "classes": list(self.data.classes),
+            },
+            "seed": config.seed,
+            "best": best,
+            "candidates": found["candidates"],
+            "children_evaluated": len(self.history),
+            "children_unique": len({row["code"] for row in self.history.rows}),
+            "seconds": {**seconds, "total": round(sum(seconds.values()), 3)},
+            "stopped_by": found["stopped_by"],
+            "resumed": self.resumed,
+        }
+
+    # -- words -------------------------------------------------------------------------------------------
+
+    def _greet(self) -> None:
+        config, say = self.config, self.progress.say
+        self._warn_of_fallback()
+        say(f"run folder: {self.folder}")
+        if self.saved is not None:
+            say(f"resumed from a checkpoint: {self.saved['phase']}, {len(self.history)} architectures scored before")
+        say(
+            f"data: {self.data.name}, {len(self.data.train):,} training and {len(self.data.valid):,} validation "
+            f"images of {self.data.size}x{self.data.size} pixels, {len(self.data.classes)} classes"
+        )
+        say(f"space: {self.space.name}, {_rounded(self.space.size)} architectures; controller: {config.controller.name}")
+        about = self.execution.describe()
+        say(f"device: {about['device']}, {about['precision']}, {about['threads']} threads")
+
+    def _warn_of_fallback(self) -> None:
+        if self.data.fallback:
+            self.progress.say(f"\n*** NOT the data you asked for: {self.data.fallback}. ***\n")
+
+    def _say_result(self, best: dict[str, Any]) -> None:
+        say = self.progress.say
+        say(f"found: {best['architecture']}")
+        say(f"parameters {best['params']:,}, FLOPs {best['flops']:,}")
+        if best["search_accuracy"] is not None:
+            say(f"accuracy with shared weights (validation): {best['search_accuracy']:.4f}")
+        if best["test_accuracy"] is not None:
+            say(f"retrained from scratch: validation {best['valid_accuracy']:.4f}, test {best['test_accuracy']:.4f}")
+        self._warn_of_fallback()
+
+    def _write_report(self) -> None:
+        from rlnas.report import write_report  # matplotlib is slow to import
+
+        self.progress.mode = "plain" if self.progress.mode == "auto" else self.progress.mode
+        path = write_report(self.folder)
+        self.progress.say(f"report: {path}")
+
+
+def read_architecture(space: Space, given: str) -> Architecture:
+    """An architecture from its text form or from the path of an architecture.json."""
+    path = Path(given)
+    if given.endswith(".json"):
+        try:
+            return space.from_json(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise RlnasError(f"architecture={given} cannot be read: {error.strerror}") from None
+    return space.parse(given)
+
+
+def _final_config(config: Config) -> Any:
+    return build_space_config({**dataclasses.asdict(config.space), **config.retrain.space})
+
+
+def _final_space(config: Config, space: Space) -> Space:
+    """The space of the final network: the search's, with the options of retrain.space replaced."""
+    final = make_space(_final_config(config))
+    if final.choices != space.choices:
+        raise RlnasError(
+            f"retrain.space={config.retrain.space} changes what there is to choose; it may only change how the "
+            "network is built (filters, widen, merge, stem_stride, reductions)"
+        )
+    return final
+
+
+def _options(space_config: Any) -> dict[str, Any]:
+    return {key: value for key, value in dataclasses.asdict(space_config).items() if key != "name"}
+
+
+def _rounded(size: int) -> str:
+    """A possibly huge integer for people: 1,296 or 2.4e+26."""
+    return f"{size:,}" if size < 10**9 else f"{float(size):.1e}" if size < 10**300 else f"10^{len(str(size)) - 1}"

@@ -1,0 +1,126 @@
+"""What a run says while it runs: a live bar on a terminal, plain lines elsewhere; TensorBoard for both."""
+
+import logging
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+from rich.console import Console
+from rich.progress import BarColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bar
+
+T = TypeVar("T")
+
+log = logging.getLogger("rlnas")
+
+
+class Progress:
+    """mode: `auto` (a live bar if the output is a terminal), `plain` (lines), `off`.
+
+    tensorboard: folder for event files, None for none. first_round: events of later rounds, which a resumed
+    run writes again, are dropped.
+    """
+
+    def __init__(self, mode: str, tensorboard: Path | None = None, first_round: int = 0):
+        self.mode = mode
+        self.console = Console(highlight=False, soft_wrap=True)
+        self.live = mode == "auto" and sys.stdout.isatty()
+        self.writer: Any = None
+        if tensorboard is not None:
+            from torch.utils.tensorboard import SummaryWriter  # slow to import
+
+            self.writer = SummaryWriter(str(tensorboard), purge_step=first_round + 1)  # type: ignore[no-untyped-call]
+        self._since = time.monotonic()
+        self._done_before: float | None = None
+        self._bar: Bar | None = None
+        self._search: TaskID | None = None
+        if self.live:
+            self._bar = Bar(
+                TextColumn("{task.description:<26}"),
+                BarColumn(bar_width=30),
+                TextColumn("{task.percentage:>3.0f}%"),
+                TimeElapsedColumn(),
+                TextColumn("{task.fields[note]}"),
+                console=self.console,
+            )
+            self._bar.start()
+
+    def say(self, line: str) -> None:
+        """One line, to screen and log file."""
+        log.info(line)
+        if self.mode != "off":
+            (self._bar.console if self._bar else self.console).print(line, markup=False)
+
+    def track(self, items: Iterable[T], total: int, what: str) -> Iterator[T]:
+        """Pass the items on, moving a bar along."""
+        if self._bar is None:
+            yield from items
+            return
+        task = self._bar.add_task(f"{what}: shared weights", total=total, note="")
+        try:
+            for item in items:
+                yield item
+                self._bar.advance(task)
+        finally:
+            self._bar.remove_task(task)
+
+    def warmed_up(self, epoch: int, epochs: int, loss: float) -> None:
+        """An epoch of the warm-up is over."""
+        self.say(f"warm-up {epoch}/{epochs}  loss of the shared weights {loss:.3f}")
+        self._scalars({"child/loss_warmup": loss}, epoch)
+
+    def round_closed(self, row: dict[str, Any], scored: int, done: float, logged: dict[str, float]) -> None:
+        """A round is over: its row of rounds.csv, how many it scored, the share of the budget used."""
+        now = time.monotonic()
+        if self._done_before is None:  # the first round here; earlier ones, if any, belong to another process
+            self._done_before, self._since = done, now - row["seconds_child"] - row["seconds_evaluation"]
+            rate_of_progress = done / max(row["round"], 1) / max(now - self._since, 1e-9)
+        else:
+            rate_of_progress = (done - self._done_before) / max(now - self._since, 1e-9)
+        remaining = (1 - done) / rate_of_progress if rate_of_progress > 0 else 0.0
+        speed = scored / row["seconds_evaluation"] if row["seconds_evaluation"] else 0.0
+        loss = "" if row["child_loss"] is None else f"  child loss {row['child_loss']:.3f}"
+        control = "" if row["random_reward_mean"] is None else f" (random {row['random_reward_mean']:.4f})"
+        self.say(
+            f"round {row['round']}{loss}  reward {row['reward_mean']:.4f}{control}  best so far "
+            f"{row['accuracy_best']:.4f}  entropy {row['entropy']:.3f}  {speed:.1f} children/s  "
+            f"ETA {_clock(remaining)}"
+        )
+        if self._bar is not None:
+            if self._search is None:
+                self._search = self._bar.add_task("search", total=1.0, note="")
+            self._bar.update(self._search, completed=done, note=f"best {row['accuracy_best']:.4f}")
+        named = {f"search/{key}": value for key, value in row.items() if value is not None and key != "round"}
+        self._scalars({**named, **{f"controller/{key.removeprefix('train/')}": v for key, v in logged.items()}}, row["round"])
+
+    def retrained(self, epoch: int, epochs: int, loss: float, seconds: float) -> None:
+        """An epoch of the retraining is over."""
+        remaining = _clock(seconds * (epochs - epoch))
+        self.say(f"retraining {epoch}/{epochs}  loss {loss:.3f}  ETA {remaining}")
+        if self._bar is not None:
+            if self._search is None:
+                self._search = self._bar.add_task("retraining", total=1.0, note="")
+            self._bar.update(self._search, description="retraining", completed=epoch / epochs, note=f"loss {loss:.3f}")
+        self._scalars({"retrain/loss": loss}, epoch)
+
+    def close(self) -> None:
+        """Stop the bar, flush the event files."""
+        if self._bar is not None:
+            self._bar.stop()
+        if self.writer is not None:
+            self.writer.close()
+
+    def _scalars(self, values: dict[str, float], step: int) -> None:
+        if self.writer is not None:
+            for name, value in values.items():
+                self.writer.add_scalar(name, value, step)
+            self.writer.flush()
+
+
+def _clock(seconds: float) -> str:
+    """Minutes and seconds, 75 -> 1:15; hours where there are any."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

@@ -1,0 +1,314 @@
+"""THE loop: train the shared weights, score a batch of architectures, update the controller, write it down.
+
+stable-baselines3 wants `learn` called once, so the loop hangs on the moment between two updates: the start
+of a rollout. There a round is closed (row, checkpoint) and the next one opened (shared weights trained on
+what the controller samples now).
+"""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from stable_baselines3.common.callbacks import BaseCallback
+
+from rlnas.child.supernet import Supernet
+from rlnas.clock import Clock
+from rlnas.config import BudgetConfig, SearchConfig
+from rlnas.controllers import Controller
+from rlnas.evaluators import Evaluator
+from rlnas.graph import Cost, Graph, cost
+from rlnas.history import Table
+from rlnas.progress import Progress
+from rlnas.reward import Outcome, Scorer, Shaping
+from rlnas.seeding import global_rng_state, numpy_stream, set_global_rng_state
+from rlnas.spaces import Architecture, ChainSpace, Space
+
+UNLIMITED = 10**12  # environment steps, where only the clock ends a search
+
+
+class BudgetSpent(Exception):  # noqa: N818 - the regular end of a search, not an error
+    """Raised inside `learn` to leave it; the argument names the budget."""
+
+
+class RecordingScorer(Scorer):
+    """The environment's scorer: writes a row for each architecture and stops exactly at the budget.
+
+    An architecture that exceeds `budget.architectures` is neither scored nor written.
+    """
+
+    def __init__(
+        self,
+        evaluator: Evaluator,
+        shaping: Shaping,
+        history: Table,
+        clock: Clock,
+        budget: BudgetConfig,
+        cost_of: Callable[[Architecture], Cost],
+    ):
+        super().__init__(evaluator, shaping)
+        self.history = history
+        self.clock = clock
+        self.budget = budget
+        self.cost_of = cost_of
+        self.round = 0
+        self.best_accuracy = max((float(row["accuracy"]) for row in history.rows), default=0.0)
+
+    def score(self, architectures: Sequence[Architecture]) -> list[Outcome]:
+        """The outcome of each architecture; raises BudgetSpent when not all could be scored."""
+        limit = self.budget.architectures
+        room = limit - len(self.history) if limit else len(architectures)
+        with self.clock.phase("evaluation"):
+            outcomes = super().score(architectures[:room])
+        rows = []
+        for architecture, outcome in zip(architectures, outcomes, strict=False):
+            price = self.cost_of(architecture)
+            rows.append(
+                {
+                    "index": len(self.history) + len(rows),
+                    "round": self.round,
+                    "architecture": self.shaping.space.text(architecture),
+                    "code": self.shaping.space.rank(architecture),
+                    "reward": outcome.reward,
+                    "accuracy": outcome.score.accuracy,
+                    "params": price.params,
+                    "flops": price.flops,
+                    "seconds": round(outcome.score.seconds, 6),
+                    "cached": int(outcome.score.cached),
+                }
+            )
+            self.best_accuracy = max(self.best_accuracy, outcome.score.accuracy)
+        self.history.append(rows)
+        if room < len(architectures):
+            raise BudgetSpent("budget.architectures")
+        return outcomes
+
+
+class Search(BaseCallback):
+    """Rounds of a search; the callback of the controller's `learn`.
+
+    checkpoint: called with the search's state between two rounds, and between two warm-up epochs.
+    """
+
+    def __init__(
+        self,
+        config: SearchConfig,
+        budget: BudgetConfig,
+        *,
+        space: Space,
+        supernet: Supernet,
+        scorer: RecordingScorer,
+        controller: Controller,
+        graph_of: Callable[[Architecture], Graph],
+        rounds: Table,
+        clock: Clock,
+        progress: Progress,
+        seed: int,
+        checkpoint: Callable[[dict[str, Any]], None],
+    ):
+        super().__init__()
+        self.config = config
+        self.budget = budget
+        self.space = space
+        self.supernet = supernet
+        self.scorer = scorer
+        self.controller = controller
+        self.graph_of = graph_of
+        self.rounds = rounds
+        self.clock = clock
+        self.progress = progress
+        self.seed = seed
+        self.checkpoint = checkpoint
+        self.round = 0  # closed rounds
+        self.warm_epochs = 0
+        self.stopped_by = "budget.rounds"
+        self._open = False
+        self._first_row = 0  # of the open round, in history
+        self._sampled: list[Architecture] = []  # what the shared weights of the open round were trained on
+        self._child_loss: float | None = None
+        self._rng: dict[str, Any] | None = None  # to be restored at the next boundary
+        self._before: dict[str, float] = {}
+
+    # -- the method --------------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Warm the shared weights up, then search until a budget is spent."""
+        self.warm_up()
+        batch = self.controller.env.num_envs * self.controller.env.episodes.length
+        with self.clock.phase("controller"):
+            try:
+                self.controller.learn(self._batches_allowed() * batch, self)
+            except BudgetSpent as spent:
+                self.stopped_by = str(spent)
+        if self._open and len(self.scorer.history) > self._first_row:
+            self._close_round()  # the budget ended in the middle of one
+
+    def warm_up(self) -> None:
+        """One-shot: train the shared weights on uniformly random architectures before the controller acts."""
+        while self.warm_epochs < self.config.warmup_epochs:
+            steps = self.supernet.steps_for(1)
+            rng = numpy_stream(self.seed, f"warmup/{self.warm_epochs}")
+            self.warm_epochs += 1
+            what = f"warm-up epoch {self.warm_epochs}"
+            with self.clock.phase("warmup"):
+                graphs = (self.graph_of(self.space.sample(rng)) for _ in range(self._graphs_for(steps)))
+                loss = self.supernet.train(self.progress.track(graphs, self._graphs_for(steps), what), steps, what=what)
+            self.progress.warmed_up(self.warm_epochs, self.config.warmup_epochs, loss)
+            self.checkpoint(self.state())
+
+    def between_updates(self) -> None:
+        """Close the round that is complete, open the next; BudgetSpent when there must be none."""
+        if self._rng is not None:
+            set_global_rng_state(self._rng)
+            self._rng = None
+        in_round = len(self.scorer.history) - self._first_row
+        if self._open and in_round >= self.config.updates_per_round * self.controller.env.num_envs:
+            self._close_round()
+            self.checkpoint(self.state())
+        if not self._open:
+            self._check_budget()
+            self._open_round()
+
+    def _open_round(self) -> None:
+        """Train the shared weights on architectures that the controller draws now (ENAS, section 2.2)."""
+        self.scorer.round = self.round + 1
+        self._first_row = len(self.scorer.history)
+        self._before = self.clock.read()
+        self._open, self._sampled, self._child_loss = True, [], None
+        steps = self.supernet.steps_for(self.config.epochs_per_round)
+        if steps:
+            what = f"round {self.round + 1}"
+            self._sampled = self.controller.sample(self._graphs_for(steps))
+            with self.clock.phase("child"):
+                graphs: Iterator[Graph] = (self.graph_of(architecture) for architecture in self._sampled)
+                self._child_loss = self.supernet.train(
+                    self.progress.track(graphs, len(self._sampled), what), steps, what=what
+                )
+
+    def _close_round(self) -> None:
+        """Write the round's row, with uniformly random architectures as its control."""
+        self.round += 1
+        self._open = False
+        rows = self.scorer.history.rows[self._first_row :]
+        scored = [self.space.unrank(int(row["code"])) for row in rows]
+        rng = numpy_stream(self.seed, f"control/{self.round}")
+        control = [self.space.sample(rng) for _ in range(self.config.random_control)]
+        with self.clock.phase("evaluation"):
+            scores = self.scorer.evaluator.evaluate(control)
+        drawn = self._sampled or scored
+        now = self.clock.read()
+        spent = {name: seconds - self._before.get(name, 0.0) for name, seconds in now.items()}
+        row = {
+            "round": self.round,
+            "epoch": self.supernet.epoch,
+            "child_loss": self._child_loss,
+            "learning_rate": self.supernet.learning_rate,
+            "architectures": len(self.scorer.history),
+            "reward_mean": _mean([float(row["reward"]) for row in rows]),
+            "accuracy_mean": _mean([float(row["accuracy"]) for row in rows]),
+            "accuracy_best": self.scorer.best_accuracy,
+            "random_accuracy_mean": _mean([score.accuracy for score in scores]),
+            "random_reward_mean": _mean(
+                [
+                    self.scorer.shaping.reward(architecture, score.accuracy)
+                    for architecture, score in zip(control, scores, strict=True)
+                ]
+            ),
+            "entropy": diversity(self.space, drawn),
+            "skip_rate": skip_rate(self.space, drawn),
+            "seconds_child": round(spent.get("child", 0.0), 4),
+            "seconds_evaluation": round(spent.get("evaluation", 0.0), 4),
+            "seconds_controller": round(spent.get("controller", 0.0), 4),
+            "seconds_rest": round(spent.get("rest", 0.0), 4),
+        }
+        self.rounds.append([row])
+        self.progress.round_closed(row, len(rows), self._done_share(), self.controller.logged())
+
+    # -- budgets -----------------------------------------------------------------------------------------
+
+    def _graphs_for(self, steps: int) -> int:
+        return steps * self.supernet.config.architectures_per_step
+
+    def _batches_allowed(self) -> int:
+        """Batches of architectures until the rounds or the architectures are spent."""
+        batches = []
+        if self.budget.rounds:
+            batches.append(self.budget.rounds * self.config.updates_per_round)
+        if self.budget.architectures:
+            batches.append(-(-self.budget.architectures // self.controller.env.num_envs))
+        return min(batches, default=UNLIMITED)
+
+    def _check_budget(self) -> None:
+        if self.budget.rounds and self.round >= self.budget.rounds:
+            raise BudgetSpent("budget.rounds")
+        if self.budget.architectures and len(self.scorer.history) >= self.budget.architectures:
+            raise BudgetSpent("budget.architectures")
+        if self.budget.minutes and self.clock.total >= 60 * self.budget.minutes:
+            raise BudgetSpent("budget.minutes")
+
+    def _done_share(self) -> float:
+        """How much of the tightest budget is used, 0..1."""
+        budget = self.budget
+        shares = [
+            self.round / budget.rounds if budget.rounds else 0.0,
+            len(self.scorer.history) / budget.architectures if budget.architectures else 0.0,
+            self.clock.total / 60 / budget.minutes if budget.minutes else 0.0,
+        ]
+        return min(max(shares), 1.0)
+
+    # -- stable-baselines3's callback --------------------------------------------------------------------
+
+    def _on_rollout_start(self) -> None:
+        self.between_updates()
+
+    def _on_training_end(self) -> None:
+        self.between_updates()
+
+    def _on_step(self) -> bool:
+        return True
+
+    # -- saving ------------------------------------------------------------------------------------------
+
+    def state(self) -> dict[str, Any]:
+        """Everything the next round depends on; exact between two updates."""
+        return {
+            "round": self.round,
+            "warm_epochs": self.warm_epochs,
+            "supernet": self.supernet.state(),
+            "controller": self.controller.state(),
+            "rng": global_rng_state(),
+            "history_rows": len(self.scorer.history),
+            "rounds_rows": len(self.rounds),
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on where `state` was taken; the tables were cut back to it when they were opened."""
+        self.round, self.warm_epochs = state["round"], state["warm_epochs"]
+        self.supernet.restore(state["supernet"])
+        self.controller.restore(state["controller"])
+        self._rng = state["rng"]
+
+
+def diversity(space: Space, architectures: Sequence[Architecture]) -> float:
+    """Mean entropy of the decisions over these architectures: 1 if all choices are used equally often, 0 if
+    all architectures are equal. Each decision's entropy is divided by that of a uniform choice.
+    """
+    values = np.array(architectures)  # (architectures, decisions)
+    shares = []
+    for column, choices in zip(values.T, space.choices, strict=True):
+        if choices > 1:
+            p = np.bincount(column, minlength=choices) / len(column)
+            shares.append(float(-(p[p > 0] * np.log(p[p > 0])).sum()) / math.log(choices))
+    return _mean(shares) or 0.0
+
+
+def skip_rate(space: Space, architectures: Sequence[Architecture]) -> float | None:
+    """Share of the possible skips that these architectures have; None in a space without skips."""
+    if not isinstance(space, ChainSpace) or space.layers < 3:
+        return None
+    possible = (space.layers - 1) * (space.layers - 2) // 2
+    return _mean([len(space.skips(architecture)) / possible for architecture in architectures])
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return float(np.mean(values)) if len(values) else None

@@ -1,0 +1,51 @@
+"""One seed, many independent and named random streams; reading and restoring the global ones.
+
+Everything of ours draws from a stream of its own, so switching one part off (augmentation, say) does not
+shift the draws of another. Only libraries that must (stable-baselines3 and torch's distributions) use the
+global generators, and those are saved and restored with every checkpoint.
+"""
+
+import hashlib
+import random
+from typing import Any
+
+import numpy as np
+import torch
+
+
+def stream_seed(seed: int, name: str) -> int:
+    """A seed in [0, 2^63) for the stream `name` of the run seeded with `seed`."""
+    digest = hashlib.sha256(f"{seed}/{name}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1
+
+
+def numpy_stream(seed: int, name: str) -> np.random.Generator:
+    """An independent numpy generator for the stream `name`."""
+    return np.random.Generator(np.random.PCG64(stream_seed(seed, name)))
+
+
+def torch_stream(seed: int, name: str, device: torch.device | str = "cpu") -> torch.Generator:
+    """An independent torch generator on `device` for the stream `name`."""
+    return torch.Generator(device=device).manual_seed(stream_seed(seed, name))
+
+
+def global_rng_state() -> dict[str, Any]:
+    """The state of python's, numpy's and torch's global generators, as plain data and tensors."""
+    kind, keys, position, has_gauss, gauss = np.random.get_state(legacy=True)  # noqa: NPY002 - SB3 draws from it
+    return {
+        "python": random.getstate(),
+        "numpy": (str(kind), [int(key) for key in keys], int(position), int(has_gauss), float(gauss)),
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+    }
+
+
+def set_global_rng_state(state: dict[str, Any]) -> None:
+    """Restore what `global_rng_state` returned; to be called last, after everything that draws."""
+    version, internal, gauss = state["python"]
+    random.setstate((version, tuple(internal), gauss))
+    kind, keys, position, has_gauss, gauss = state["numpy"]
+    np.random.set_state((kind, np.array(keys, dtype=np.uint32), position, has_gauss, gauss))  # noqa: NPY002
+    torch.set_rng_state(state["torch"])
+    if state["cuda"]:
+        torch.cuda.set_rng_state_all(state["cuda"])

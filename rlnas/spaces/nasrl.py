@@ -1,0 +1,127 @@
+"""The NAS-RL space with ENAS's operators (Pham et al. 2018, section 2.3 and appendix; FIELD: NAS-RL)."""
+
+from collections.abc import Sequence
+from functools import cached_property
+
+from rlnas.errors import RlnasError
+from rlnas.graph import INPUT, Graph, GraphBuilder
+from rlnas.operators import ENAS_OPERATORS, check_choosable
+from rlnas.spaces.chain import ChainSpace
+
+
+class NasrlSpace(ChainSpace):
+    """A chain of layers, each one of C operators, with any skips.
+
+    layers: N >= 1. operators: names, see rlnas.operators. filters: channels of the stem and of every layer
+    before the first reduction. reductions: how many times the resolution is halved, before layers
+    floor(r N / (reductions + 1)) + 1; every earlier output that is still used is reduced too, so that skips
+    keep fitting (ENAS: two, after a third and two thirds of the layers). widen: factor on the channels at
+    each reduction (ENAS: 1 in search, 2 in the final network). stem_stride: 1 keeps the resolution, 2
+    halves it in the first convolution. merge: `sum` adds the skips and normalises (ENAS's search), `concat`
+    concatenates them and projects by 1x1 conv-BN-ReLU (ENAS's final networks).
+    """
+
+    name = "nasrl"
+
+    def __init__(
+        self,
+        layers: int = 12,
+        operators: Sequence[str] = ENAS_OPERATORS,
+        filters: int = 36,
+        reductions: int = 2,
+        widen: int = 1,
+        stem_stride: int = 1,
+        merge: str = "sum",
+    ):
+        check_choosable(tuple(operators))
+        self.operators = tuple(operators)
+        self.filters = filters
+        self.reductions = reductions
+        self.widen = widen
+        self.stem_stride = stem_stride
+        self.merge = merge
+        super().__init__(layers, (len(self.operators),))
+
+    @cached_property
+    def levels(self) -> list[int]:
+        """For each layer, how many reductions lie before it."""
+        starts = [r * self.layers // (self.reductions + 1) for r in range(1, self.reductions + 1)]
+        return [sum(start <= layer for start in starts) for layer in range(self.layers)]
+
+    def operator_name(self, factors: Sequence[int]) -> str:
+        """The operator's name."""
+        return self.operators[factors[0]]
+
+    def operator_factors(self, name: str) -> tuple[int, ...]:
+        """The operator's index."""
+        if name not in self.operators:
+            raise RlnasError(f"unknown operator '{name}'; this space has {', '.join(self.operators)}")
+        return (self.operators.index(name),)
+
+    def graph(self, architecture: Sequence[int], *, image_channels: int, image_size: int, classes: int) -> Graph:
+        """Stem, layers, head. Weight keys: layer and operator; layer and level for a reduced output."""
+        builder = GraphBuilder(image_channels, (image_size, image_size))
+        stem = builder.add(
+            "stem", [INPUT], channels=self.filters, key="stem", stride=(self.stem_stride, self.stem_stride)
+        )
+        # outputs[j][level]: the node of layer j's output (j = -1: the stem's) at that level
+        outputs: dict[int, dict[int, int]] = {-1: {0: stem}}
+
+        def output(layer: int, level: int) -> int:
+            """The output of `layer` at `level`, reduced on demand and once."""
+            nodes = outputs[layer]
+            if level not in nodes:
+                name = "stem" if layer < 0 else f"layer{layer + 1}"
+                nodes[level] = builder.add(
+                    "reduce",
+                    [output(layer, level - 1)],
+                    channels=self.filters * self.widen**level,
+                    key=f"{name}/reduce{level}",
+                    stride=(2, 2),
+                    layer=max(layer + 1, 0),
+                )
+            return nodes[level]
+
+        for layer, (factors, sources) in enumerate(self.split(architecture)):
+            level, number = self.levels[layer], layer + 1
+            operator = self.operator_name(factors)
+            node = builder.add(
+                operator,
+                [output(layer - 1, level)],
+                key=None if operator == "identity" else f"layer{number}/{operator}",
+                layer=number,
+            )
+            skips = [output(source, level) for source in sources]
+            names = [source + 1 for source in sources]
+            outputs[layer] = {level: self._merge(builder, node, skips, names, number)}
+        builder.add("head", [outputs[self.layers - 1][self.levels[-1]]], channels=classes, key="head")
+        return builder.build()
+
+    def _merge(self, builder: GraphBuilder, node: int, skips: list[int], names: list[int], number: int) -> int:
+        """Join the output of layer `number` with its skips, which come from the layers `names`.
+
+        As in ENAS the sum is normalised even where no skip was chosen, so that what follows always sees a
+        normalised input; the first two layers cannot have a skip and need none.
+        """
+        if number <= 2:
+            return node
+        if self.merge == "concat" and skips:
+            # conv1x1 over a concatenation = sum of one conv1x1 a source: sources keep their own weights
+            channels = builder.output_channels(node)
+            parts = [
+                builder.add(
+                    "raw_conv1x1",
+                    [source],
+                    channels=channels,
+                    key=f"layer{number}/join/from{name}",
+                    layer=number,
+                )
+                for source, name in zip([node, *skips], [number, *names], strict=True)
+            ]
+            joined = builder.add("sum", parts, layer=number)
+            return builder.add("norm_relu", [joined], key=f"layer{number}/join/norm", layer=number)
+        if self.merge == "concat":
+            return node
+        if skips:
+            node = builder.add("sum", [node, *skips], layer=number)
+        return builder.add("norm", [node], key=f"layer{number}/norm", layer=number)

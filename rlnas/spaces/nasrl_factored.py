@@ -1,0 +1,103 @@
+"""Zoph & Le's space (2017, section 3): the controller chooses each factor of a convolution."""
+
+import math
+import re
+from collections.abc import Sequence
+
+from rlnas.errors import RlnasError
+from rlnas.graph import INPUT, Graph, GraphBuilder
+from rlnas.spaces.chain import ChainSpace
+
+_WORD = re.compile(r"(\d+)x(\d+)x(\d+)(?:s(\d+)x(\d+))?")
+
+
+class NasrlFactoredSpace(ChainSpace):
+    """A chain of convolutions whose height, width, filters and strides are chosen one by one, with any skips.
+
+    heights, widths: kernel sides in pixels, odd. filters: output channels. strides_height, strides_width:
+    the default `[1]` leaves the strides out of the choice. C is the product of the five lengths.
+
+    The inputs of a layer are concatenated in depth, zero-padded at the bottom and right to the largest
+    size (section 3.3); the first layer takes the image. A convolution over a concatenation is computed as
+    the sum of one convolution a source, so that a source's share of the weights is shared between
+    architectures that differ in their other skips. Deviation: the edge from the layer before always exists
+    (the survey's count), so no layer is without input and no output but the last goes unused.
+    """
+
+    name = "nasrl_factored"
+
+    def __init__(
+        self,
+        layers: int = 6,
+        heights: Sequence[int] = (1, 3, 5, 7),
+        widths: Sequence[int] = (1, 3, 5, 7),
+        filters: Sequence[int] = (24, 36, 48, 64),
+        strides_height: Sequence[int] = (1,),
+        strides_width: Sequence[int] = (1,),
+    ):
+        self.values = tuple(tuple(values) for values in (heights, widths, filters, strides_height, strides_width))
+        named = zip(("heights", "widths", "filters", "strides_height", "strides_width"), self.values, strict=True)
+        for name, values in named:
+            if not values or min(values) < 1 or len(set(values)) < len(values):
+                raise RlnasError(f"space.{name} is {list(values)}, expected at least one, all different and positive")
+        if any(side % 2 == 0 or side > 11 for side in (*heights, *widths)):
+            raise RlnasError("space.heights and space.widths must be odd and at most 11 pixels")
+        super().__init__(layers, [len(values) for values in self.values])
+
+    def _chosen(self, factors: Sequence[int]) -> tuple[int, ...]:
+        return tuple(values[index] for values, index in zip(self.values, factors, strict=True))
+
+    def operator_name(self, factors: Sequence[int]) -> str:
+        """Height x width x filters, with the strides where they are chosen: `3x5x36` or `3x5x36s2x1`."""
+        height, width, filters, down, right = self._chosen(factors)
+        strides = f"s{down}x{right}" if self._strided else ""
+        return f"{height}x{width}x{filters}{strides}"
+
+    @property
+    def _strided(self) -> bool:
+        return self.values[3:] != ((1,), (1,))
+
+    def operator_factors(self, name: str) -> tuple[int, ...]:
+        """The index of each factor."""
+        match = _WORD.fullmatch(name)
+        chosen = [int(group or 1) for group in match.groups()] if match else []
+        if match is None or (match[4] is not None) != self._strided:
+            form = "3x5x36s2x1" if self._strided else "3x5x36"
+            raise RlnasError(f"'{name}' is no operator of this space; expected a word like {form}")
+        for value, values in zip(chosen, self.values, strict=True):
+            if value not in values:
+                raise RlnasError(f"'{name}': {value} is not among {list(values)}")
+        return tuple(values.index(value) for value, values in zip(chosen, self.values, strict=True))
+
+    def graph(self, architecture: Sequence[int], *, image_channels: int, image_size: int, classes: int) -> Graph:
+        """One `raw_conv` a source, their sum, BN-ReLU. Weight keys: layer, operator and source."""
+        builder = GraphBuilder(image_channels, (image_size, image_size))
+        outputs: list[int] = []
+        for layer, (factors, sources) in enumerate(self.split(architecture)):
+            height, width, filters, down, right = self._chosen(factors)
+            number, word = layer + 1, self.operator_name(factors)
+            inputs = [outputs[layer - 1], *(outputs[source] for source in sources)] if layer else [INPUT]
+            names = [layer, *(source + 1 for source in sources)]  # 0: the image
+            largest = (
+                max(builder.output_size(node)[0] for node in inputs),
+                max(builder.output_size(node)[1] for node in inputs),
+            )
+            operator = f"raw_conv{height}x{width}"
+            parts = []
+            for node, name in zip(inputs, names, strict=True):
+                if builder.output_size(node) != largest:
+                    node = builder.add("pad", [node], size=largest, layer=number)
+                depth = builder.output_channels(node)
+                key = f"layer{number}/{word}/from{name}x{depth}"
+                parts.append(
+                    builder.add(operator, [node], channels=filters, key=key, stride=(down, right), layer=number)
+                )
+            joined = parts[0] if len(parts) == 1 else builder.add("sum", parts, layer=number)
+            outputs.append(builder.add("norm_relu", [joined], key=f"layer{number}/{word}/norm", layer=number))
+        builder.add("head", [outputs[-1]], channels=classes, key=f"head{builder.output_channels(outputs[-1])}")
+        return builder.build()
+
+    @property
+    def operators_per_layer(self) -> int:
+        """C, the number of operators a layer can be: the product of the factors' choices."""
+        return math.prod(self.factors)
