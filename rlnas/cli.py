@@ -5,6 +5,7 @@ Exit codes: 0 done, 1 an error that the line on stderr explains, 130 interrupted
 
 import logging
 import os
+import re
 import signal
 import sys
 from collections.abc import Iterator, Sequence
@@ -25,6 +26,7 @@ from rlnas.config import (
     flatten,
     read_composed,
     save_composed,
+    suggest,
     to_dict,
     without_hydra,
 )
@@ -51,8 +53,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             _resume(given, folder)
         else:
             _launch(given, folder)
-    except (RlnasError, HydraException, OmegaConfBaseException) as error:
+    except RlnasError as error:
         return _fail(str(error))
+    except (HydraException, OmegaConfBaseException) as error:
+        return _fail(_readable(error))
     except KeyboardInterrupt:
         hint = f"; go on with: python -m rlnas resume={_shown(folder[-1])}" if folder else ""
         print(f"\nrlnas: stopped{hint}", file=sys.stderr)
@@ -180,7 +184,17 @@ def _compose(overrides: list[str], with_hydra: bool = False) -> Any:
         try:
             return hydra.compose("config", overrides, return_hydra_config=with_hydra)
         except HydraException as error:
-            raise RlnasError(str(error)) from None
+            raise RlnasError(_readable(error)) from None
+
+
+def _readable(error: Exception) -> str:
+    """Hydra's message in one line, without its search path, and with the keys there are."""
+    text = str(error)
+    unknown = re.match(r"Could not override '([\w.]+)'", text)
+    if unknown and not unknown[1].startswith("hydra"):
+        return f"unknown key {unknown[1]}{suggest(unknown[1])}"
+    text = text.split("Config search path:")[0]
+    return " ".join(text.split())
 
 
 def _run_in(config: Config, folder: Path) -> None:

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from omegaconf import OmegaConf
 from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
+from yaml import YAMLError
 
 from rlnas.errors import RlnasError
 from rlnas.operators import ENAS_OPERATORS
@@ -220,7 +221,10 @@ def build_config(composed: Any) -> Config:
     values = OmegaConf.to_container(composed, resolve=True) if OmegaConf.is_config(composed) else composed
     assert isinstance(values, dict)
     values = {str(key): value for key, value in values.items()}
-    space = build_space_config(dict(values.pop("space", None) or {}))
+    space_values = values.pop("space", None) or {}
+    if not isinstance(space_values, dict):
+        raise RlnasError(f"space is {space_values}, expected a group of options")
+    space = build_space_config(space_values)
     config = _merge(Config, values, "")
     config.space = space
     _check_ranges(config, "")
@@ -263,8 +267,8 @@ def read_composed(path: Path) -> Any:
     """A configuration that hydra wrote to .hydra/config.yaml; RlnasError if it cannot be read."""
     try:
         return OmegaConf.load(path)
-    except (OSError, ValueError, OmegaConfBaseException) as error:
-        raise RlnasError(f"{path} cannot be read as a configuration: {error}") from None
+    except (OSError, ValueError, YAMLError, OmegaConfBaseException) as error:
+        raise RlnasError(f"{path} cannot be read as a configuration: {' '.join(str(error).split())}") from None
 
 
 def save_composed(composed: Any, overrides: list[str], folder: Path) -> None:
@@ -280,12 +284,15 @@ def without_hydra(composed: Any) -> Any:
 
 
 def _merge(schema: type[T], values: Any, prefix: str) -> T:
+    for item in dataclasses.fields(schema):  # type: ignore[arg-type]
+        if dataclasses.is_dataclass(item.type) and not isinstance(values.get(item.name, {}), dict):
+            raise RlnasError(f"{prefix}{item.name} is {values[item.name]}, expected a group of options")
     try:
         merged = OmegaConf.merge(OmegaConf.structured(schema), values)
         result = OmegaConf.to_object(merged)
     except ConfigKeyError as error:
         key = str(error.full_key)
-        raise RlnasError(f"unknown key {prefix}{key}{_suggest(schema, key)}") from None
+        raise RlnasError(f"unknown key {prefix}{key}{suggest(key, schema)}") from None
     except OmegaConfBaseException as error:
         reason = str(error.msg or error).splitlines()[0]
         raise RlnasError(f"{prefix}{error.full_key}: {reason}") from None
@@ -293,11 +300,17 @@ def _merge(schema: type[T], values: Any, prefix: str) -> T:
     return result
 
 
-def _suggest(schema: Any, key: str) -> str:
-    """The keys that exist beside an unknown one, the closest first."""
+def suggest(key: str, schema: Any = None) -> str:
+    """The keys that exist beside an unknown one, and the closest of them; empty where all keys are free."""
+    schema = schema or Config
     *parents, last = key.split(".")
+    if schema is Config and parents == ["space"]:
+        known = sorted({f.name for space in SPACE_CONFIGS.values() for f in dataclasses.fields(space)})
+        return f" (the spaces know {', '.join(known)})"
     for parent in parents:
-        schema = next(f.type for f in dataclasses.fields(schema) if f.name == parent)
+        schema = next((f.type for f in dataclasses.fields(schema) if f.name == parent), None)
+        if not dataclasses.is_dataclass(schema):
+            return ""
     known = [f.name for f in dataclasses.fields(schema)]
     close = difflib.get_close_matches(last, known, n=1)
     hint = f"; did you mean {close[0]}?" if close else ""

@@ -47,7 +47,7 @@ def set_up(config: ExecutionConfig) -> Execution:
     """
     try:
         device = _pick_device(config.device)
-    except RuntimeError as error:
+    except (RuntimeError, AssertionError) as error:  # torch without CUDA asserts
         reason = str(error).splitlines()[0]
         raise RlnasError(f"execution.device is '{config.device}', which cannot be used here: {reason}") from None
     if config.threads:

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import Logger
+from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 
 from rlnas.config import ControllerConfig
 from rlnas.controllers.lstm_policy import LstmPolicy
@@ -104,7 +105,7 @@ def make_controller(config: ControllerConfig, space: Space, scorer: Scorer, *, s
 def _build(algorithm: Any, config: ControllerConfig, env: NASVecEnv, seed: int) -> BaseAlgorithm:
     accepted = _parameters(algorithm)
     params = dict(config.params)
-    if "n_steps" in accepted:
+    if issubclass(algorithm, OnPolicyAlgorithm):  # DQN has n_steps too, of another meaning
         params.setdefault("n_steps", env.episodes.length)  # a rollout is one whole episode of each
         rollout = params["n_steps"] * env.num_envs
         if "batch_size" in accepted:

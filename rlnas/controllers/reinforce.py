@@ -74,10 +74,9 @@ class Reinforce(OnPolicyAlgorithm):
                 f"REINFORCE needs rollouts of one whole episode each, got n_steps={self.n_steps}; "
                 "leave controller.params.n_steps out"
             )
-        data = next(self.rollout_buffer.get(None))
-        returns = data.returns.flatten()  # (steps * n,), the steps of an episode follow one another
-        rewards: list[float] = returns[:: self.n_steps].tolist()
-        loss, terms = self.loss(data.observations, data.actions, returns)
+        rewards: list[float] = self.rollout_buffer.rewards.sum(axis=0).tolist()  # (n,), of each episode in order
+        data = next(self.rollout_buffer.get(None))  # every step of every episode, shuffled
+        loss, terms = self.loss(data.observations, data.actions, data.returns.flatten())
         self.policy.optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.policy.parameters(), self.max_grad_norm)

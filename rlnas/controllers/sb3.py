@@ -3,6 +3,7 @@
 SB3's own `save` and `load` are not used: they pickle, and they leave out what an exact continuation needs.
 """
 
+from collections import deque
 from typing import Any
 
 import numpy as np
@@ -100,8 +101,8 @@ class Sb3Controller:
         model._last_obs = None if state["last_obs"] is None else state["last_obs"].numpy().copy()
         starts = state["last_episode_starts"]
         model._last_episode_starts = None if starts is None else starts.numpy().copy()
-        if model.ep_info_buffer is not None:
-            model.ep_info_buffer.extend(state["episodes_seen"])
+        model.ep_info_buffer = deque(state["episodes_seen"], maxlen=model._stats_window_size)
+        model.ep_success_buffer = deque(maxlen=model._stats_window_size)  # SB3 makes both or none
         model.action_space.np_random.bit_generator.state = state["action_space"]
         if "lstm" in state:
             states: Any = model._last_lstm_states  # type: ignore[attr-defined]

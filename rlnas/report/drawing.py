@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from html import escape
+from itertools import pairwise
 
 from rlnas.graph import Graph, cost
 from rlnas.report import text
@@ -56,7 +57,7 @@ def rows(space: ChainSpace, architecture: tuple[int, ...], graph: Graph) -> list
 def _params(graph: Graph) -> list[int]:
     """Parameters of each node: by how much each one raises the cost of the graph up to it."""
     total = [cost(Graph(graph.nodes[:end], graph.channels, graph.size)) for end in range(len(graph.nodes) + 1)]
-    return [after.params - before.params for before, after in zip(total[:-1], total[1:], strict=True)]
+    return [after.params - before.params for before, after in pairwise(total)]
 
 
 def draw_architecture(table: list[Row]) -> str:
@@ -66,7 +67,7 @@ def draw_architecture(table: list[Row]) -> str:
     box = max(150, round(letters * CHARACTER) + 24)
     spans = [row.number - source for row in table if row.number for source in row.skips]
     longest = max(spans, default=0)
-    bulge = min(20.0, 300 / longest) if longest else 0.0  # px that an arc stands out for each layer it spans
+    bulge = min(20.0, 260 / longest) if longest else 0.0  # px that an arc stands out for each layer it spans
     width = LEFT + box + 12 + round(14 + bulge * longest if longest else 0)
     height = TOP * 2 + PITCH * (len(table) - 1) + BOX
     middles = [TOP + BOX / 2 + PITCH * index for index in range(len(table))]
@@ -138,12 +139,15 @@ def _step(table: list[Row], index: int, middles: list[float], x: float) -> str:
     )
     if above.size is None or row.size is None or above.size == row.size:
         return line
+    if any(after > before for before, after in zip(above.size, row.size, strict=True)):
+        return line + _mark("padded to the skips", x, (top + bottom) / 2)
     down, right = (-(-before // after) for before, after in zip(above.size, row.size, strict=True))
     factor = f"{down}" if down == right else f"{down}\N{MULTIPLICATION SIGN}{right}"
-    return line + (
-        f'<text x="{x + 9:g}" y="{(top + bottom) / 2 + 4:g}" style="fill: {MUTED}; font-size: 11px">'
-        f"resolution \N{DIVISION SIGN} {factor}</text>"
-    )
+    return line + _mark(f"resolution \N{DIVISION SIGN} {factor}", x, (top + bottom) / 2)
+
+
+def _mark(words: str, x: float, middle: float) -> str:
+    return f'<text x="{x + 9:g}" y="{middle + 4:g}" style="fill: {MUTED}; font-size: 11px">{words}</text>'
 
 
 def _arc(source: int, target: int, at: dict[int, float], x: float, out: float) -> str:

@@ -13,9 +13,12 @@ from rlnas.report.style import house_style, to_svg
 
 @dataclass(frozen=True)
 class Plot:
-    """name: of the file in figures/. alt: what it shows, in words. caption: how to read it. svg: the drawing."""
+    """name: of the file in figures/. group: the heading it stands under. alt: what it shows, in words.
+    caption: how to read it. svg: the drawing.
+    """
 
     name: str
+    group: str
     alt: str
     caption: str
     svg: str
@@ -24,6 +27,7 @@ class Plot:
 @dataclass(frozen=True)
 class _Entry:
     name: str
+    group: str
     wanted: Callable[[Run], bool]
     draw: Callable[[Run], Figure]
     caption: Callable[[Run], str]
@@ -37,7 +41,7 @@ def draw_figures(run: Run) -> list[Plot]:
             with house_style(entry.name):
                 figure = entry.draw(run)
                 title = figure.get_suptitle()
-                plots.append(Plot(entry.name, title, entry.caption(run), to_svg(figure)))
+                plots.append(Plot(entry.name, entry.group, title, entry.caption(run), to_svg(figure)))
     return plots
 
 
@@ -96,55 +100,65 @@ def _fixed(words: str) -> Callable[[Run], str]:
     return lambda run: words
 
 
+LEARNT, CHOSEN, TRAINED = "What the search learnt", "What the controller chose", "Controller, training and time"
+
 ENTRIES = (
-    _Entry("accuracy", _searched, curves.accuracy, _accuracy_caption),
-    _Entry("reward", lambda run: _searched(run) and not same_reward(run), curves.reward, _reward_caption),
-    _Entry("best", _searched, curves.best, _best_caption),
-    _Entry("params", _searched, curves.against_params, _params_caption),
+    _Entry("accuracy", LEARNT, _searched, curves.accuracy, _accuracy_caption),
+    _Entry("reward", LEARNT, lambda run: _searched(run) and not same_reward(run), curves.reward, _reward_caption),
+    _Entry("best", LEARNT, _searched, curves.best, _best_caption),
+    _Entry("params", LEARNT, _searched, curves.against_params, _params_caption),
     _Entry(
         "operators",
+        CHOSEN,
         _searched,
         mosaics.operators,
         _fixed("Share of all layers of all architectures of a round. Even bands: the controller has no preference."),
     ),
     _Entry(
         "layers",
+        CHOSEN,
         _searched,
         mosaics.layers,
         _fixed("Each column: how often the last round's architectures chose an operator in that layer, in percent."),
     ),
     _Entry(
         "skip_rate",
+        CHOSEN,
         lambda run: _skips(run) and _known("skip_rate")(run),
         curves.skip_rate,
         _fixed("Share of all possible skip connections that a round's architectures used, on average."),
     ),
     _Entry(
         "skips",
+        CHOSEN,
         _skips,
         mosaics.skips,
         _fixed("How often the last round's architectures used a skip connection, in percent."),
     ),
     _Entry(
         "entropy",
+        TRAINED,
         _known("entropy"),
         curves.entropy,
         _fixed("1: every choice is equally likely. 0: the controller always builds the same architecture."),
     ),
     _Entry(
         "child_loss",
+        TRAINED,
         _known("child_loss"),
         curves.child_loss,
         _fixed("Mean training loss of the children sampled in a round."),
     ),
     _Entry(
         "retraining",
+        TRAINED,
         lambda run: len(run.retrain) > 0,
         curves.retraining,
         _fixed("The network has weights of its own here, all from scratch: these are not the search's accuracies."),
     ),
     _Entry(
         "time",
+        TRAINED,
         lambda run: sum(run.phases().values()) > 0,
         curves.time,
         _fixed("Where the wall time went."),

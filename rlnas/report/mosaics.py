@@ -46,7 +46,9 @@ def layers(run: Run) -> Figure:
         labels += [prefix + text.operator(label) for label in factor.labels]
         tables.append(shares(choices[:, :, factor.position], len(factor.labels), (0,)).T)
     table = np.concatenate(tables)  # (values, layers)
-    figure = new_figure(f"Operators by layer, round {_last(run)} (% of {len(last)})", 1.25 + 0.235 * len(labels))
+    figure = new_figure(
+        f"Operators by layer, round {_last(run)} (% of {len(last)} samples)", 1.25 + 0.235 * len(labels)
+    )
     axes = figure.add_subplot()
     ends = np.cumsum([len(factor.labels) for factor in groups])[:-1]
     _mosaic(axes, table, [str(layer) for layer in range(1, run.space.layers + 1)], labels)
@@ -61,7 +63,9 @@ def skips(run: Run) -> Figure:
     last = _last_round(run)
     table = skip_shares(run.space, last)[2:, :-2]  # the first two layers take no skip, the last two give none
     count = run.space.layers - 2
-    figure = new_figure(f"Skip connections, round {_last(run)} (% of {len(last)})", min(1.3 + 0.26 * count, 4.4))
+    figure = new_figure(
+        f"Skip connections, round {_last(run)} (% of {len(last)} samples)", min(1.3 + 0.26 * count, 4.4)
+    )
     axes = figure.add_subplot()
     columns = [str(layer) for layer in range(1, count + 1)]
     _mosaic(axes, table, columns, [str(layer) for layer in range(3, count + 3)])
@@ -114,7 +118,14 @@ def _stack(axes: Axes, factor: Factor, rounds: NDArray[np.int64], table: NDArray
             xycoords="axes fraction",
             va="center",
             fontsize=8,
-            arrowprops={"arrowstyle": "-", "color": MUTED, "linewidth": 0.6, "shrinkA": 1, "shrinkB": 1},
+            arrowprops={
+                "arrowstyle": "-",
+                "color": MUTED,
+                "linewidth": 0.6,
+                "shrinkA": 1,
+                "shrinkB": 1,
+                "relpos": (0, 0.5),
+            },
         )
     axes.set(xlim=(x[0], x[-1]), ylim=(0, 1))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.0f} %"))

@@ -23,9 +23,9 @@ class Factor:
 def bands(history: pd.DataFrame, column: str) -> pd.DataFrame:
     """Per round (the index): mean, low and high quartile of a history column, and count."""
     groups = history.groupby("round")[column]
-    return pd.DataFrame(
-        {"mean": groups.mean(), "low": groups.quantile(0.25), "high": groups.quantile(0.75), "count": groups.count()}
-    )
+    table: pd.DataFrame = groups.agg(["mean", "count"])
+    table["low"], table["high"] = groups.quantile(0.25), groups.quantile(0.75)
+    return table
 
 
 def best_so_far(history: pd.DataFrame) -> NDArray[np.float64]:

@@ -138,8 +138,9 @@ def _architecture(run: Run, svg: str, rows: list[Row]) -> str:
             for row in rows
         ],
         numbers=(0, 3),
-        caption="Layer by layer. Output: channels, height\N{MULTIPLICATION SIGN}width. What reduces the resolution of a "
-        "layer's output for later layers counts with that layer.",
+        whole=(1, 2) if max(len(row.label) for row in rows) <= 18 else (2,),
+        caption="Layer by layer. Output: channels, height\N{MULTIPLICATION SIGN}width. What reduces a layer's "
+        "output for later ones counts with that layer.",
     )
     return (
         "<section>\n<h2>The network that was found</h2>\n"
@@ -161,12 +162,17 @@ def _output(row: Row) -> str:
 def _figures(plots: list[Plot]) -> str:
     if not plots:
         return ""
-    parts = [
-        f'<figure class="card">{inline(plot.svg, plot.name, escape(plot.alt, quote=True))}\n'
-        f"<figcaption>{escape(plot.caption)}</figcaption></figure>"
-        for plot in plots
-    ]
-    return '<section>\n<h2>How the run went</h2>\n<div class="figures">\n' + "\n".join(parts) + "\n</div>\n</section>"
+    parts = ["<section>\n<h2>How the run went</h2>"]
+    for group in dict.fromkeys(plot.group for plot in plots):
+        parts.append(f'<h3>{escape(group)}</h3>\n<div class="figures">')
+        parts += [_figure(plot) for plot in plots if plot.group == group]
+        parts.append("</div>")
+    return "\n".join([*parts, "</section>"])
+
+
+def _figure(plot: Plot) -> str:
+    drawing = inline(plot.svg, plot.name, escape(plot.alt, quote=True))
+    return f'<figure class="card">{drawing}\n<figcaption>{escape(plot.caption)}</figcaption></figure>'
 
 
 def _candidates(run: Run) -> str:
@@ -191,7 +197,7 @@ def _candidates(run: Run) -> str:
     caption = "Scored again with shared weights, on the whole validation split; best first."
     caption += f" {more} more are in result.json." if more > 0 else ""
     head = ("place", "accuracy", "from", "parameters", "FLOPs", "architecture")
-    table = _table(head, rows, numbers=(1, 3, 4), caption=caption, chosen=chosen, long=5)
+    table = _table(head, rows, numbers=(1, 3, 4), whole=(0, 2), caption=caption, chosen=chosen, long=5)
     return f'<section>\n<h2>Best candidates</h2>\n<div class="card scroll">{table}</div>\n</section>'
 
 
@@ -208,6 +214,8 @@ def _again(run: Run) -> str:
     unknown = "" if run.config else " The run's own settings are not in it (no .hydra): add them to the command."
     folder = escape(shown_folder(run.folder))
     where = f"<code>{folder}</code> is this run's folder, seen from where the run was started."
+    if run.folder.is_absolute() and folder == escape(run.folder.name):
+        where = f"Put the path of this run's folder where the line says <code>{folder}</code>."
     load = f"<h3>Load it in Python</h3>\n<pre><code>{escape(load_code(run))}</code></pre>"
     if not run.weights:
         load = '<p class="note">There are no trained weights of it to load yet (best/model.safetensors).</p>'
@@ -243,12 +251,17 @@ def _table(
     numbers: tuple[int, ...] = (),
     caption: str = "",
     chosen: Iterable[int] = (),
+    whole: tuple[int, ...] = (),
     long: int = -1,
 ) -> str:
-    """A table; cells are HTML. numbers: columns set right. chosen: rows marked. long: the column that wraps."""
-    kinds = {**{column: ' class="number"' for column in numbers}, long: ' class="long"'}
+    """A table; cells are HTML.
+
+    numbers: columns set right. whole: columns that do not wrap. long: the wide one. chosen: rows marked.
+    """
+    kinds = {column: ' class="number"' for column in numbers} | {column: ' class="whole"' for column in whole}
+    kinds[long] = ' class="long"'
     marked = set(chosen)
-    parts = ["<table>", f"<caption>{escape(caption)}</caption>" if caption else "", "<thead><tr>"]
+    parts = ["<table>", f"<caption><span>{escape(caption)}</span></caption>" if caption else "", "<thead><tr>"]
     parts += [f'<th scope="col"{kinds.get(column, "")}>{escape(name)}</th>' for column, name in enumerate(head)]
     parts.append("</tr></thead>\n<tbody>")
     for index, row in enumerate(rows):

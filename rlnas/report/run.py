@@ -101,10 +101,10 @@ class Run:
         return len(self.retrain) > 0 or bool(self.best and number(self.best.get("valid_accuracy")) is not None)
 
     def phases(self) -> dict[str, float]:
-        """Seconds of each phase, in the run's order, without the total."""
+        """Seconds of each phase that took any time, in the run's order, without the total."""
         seconds = self.result.get("seconds") or {}
         values = {key: number(value) for key, value in seconds.items() if key != "total"}
-        return {key: value for key, value in values.items() if value is not None}
+        return {key: value for key, value in values.items() if value is not None and value >= 0.05}
 
 
 def load_run(folder: Path) -> Run:
@@ -180,14 +180,17 @@ def _json(path: Path) -> dict[str, Any]:
 def _table(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
     """A CSV file whose numbers are numbers; an absent or empty one has the columns and no rows."""
     if not path.is_file() or path.stat().st_size == 0:
-        return pd.DataFrame({column: pd.Series(dtype=object if column in TEXT else float) for column in columns})
+        dtypes = {column: object if column in TEXT else float for column in columns}
+        nothing: pd.DataFrame = pd.DataFrame({column: pd.Series(dtype=kind) for column, kind in dtypes.items()})
+        return nothing
     try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+        table: pd.DataFrame = pd.read_csv(path, dtype=str, keep_default_na=False)
     except (OSError, ValueError) as error:  # pandas' ParserError is a ValueError
         raise RlnasError(f"{path} cannot be read as a table: {error}") from None
     missing = [column for column in columns if column not in table]
     if missing:
         raise RlnasError(f"{path} lacks the column {missing[0]}; expected {', '.join(columns)}")
+    numbers: dict[str, Any] = {}
     for column in table.columns:
         if column in TEXT:
             continue
@@ -202,8 +205,9 @@ def _table(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
                 f"{path}, line {row + 2}: {column} is '{table[column].iloc[row]}', expected a number; "
                 "was the file cut off or edited?"
             )
-        table[column] = values.astype(float)
-    return table
+        numbers[column] = values.astype(float)
+    result: pd.DataFrame = table.assign(**numbers)
+    return result
 
 
 def _retrain_space(path: Path) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import io
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import matplotlib
 from matplotlib.figure import Figure
@@ -44,7 +45,7 @@ FAMILIES = {
 WIDTH = 4.8  # inches of a figure: about a column of the page, so that its text keeps its size there
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 
-RC = {
+RC: dict[str, Any] = {
     "font.family": ["DejaVu Sans"],  # comes with matplotlib, and is wider than what browsers put in its place
     "font.size": 9,
     "axes.titlesize": 9,
@@ -82,7 +83,8 @@ def house_style(name: str) -> Iterator[None]:
     """Draw in the house style, whatever the user's matplotlibrc says; element ids depend on `name` alone."""
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
-        matplotlib.rcParams.update({**RC, "svg.hashsalt": name})
+        settings: Any = {**RC, "svg.hashsalt": name}
+        matplotlib.rcParams.update(settings)
         yield
 
 

@@ -32,7 +32,7 @@ a {{ color: var(--blue); }}
 .tiles .main {{ border: 2px solid var(--blue); }}
 .found {{ display: flex; flex-wrap: wrap; gap: 16px; align-items: flex-start; }}
 .found > * {{ flex: 1 1 440px; min-width: 0; margin: 0; }}
-.scroll {{ overflow-x: auto; }}
+.scroll {{ overflow-x: auto; container-type: inline-size; }}
 .figures {{ display: grid; gap: 16px; grid-template-columns: repeat(auto-fit, minmax(min(100%, 440px), 1fr)); }}
 figure {{ margin: 0; min-width: 0; }}
 figcaption {{ margin-top: 8px; }}
@@ -45,6 +45,8 @@ caption {{ text-align: left; padding-bottom: 8px; }}
 th, td {{ padding: 6px 10px; text-align: left; vertical-align: top; border-top: 1px solid var(--line); }}
 thead th {{ border-top: 0; white-space: nowrap; }}
 th {{ font-weight: 600; }}
+caption span {{ display: block; position: sticky; left: 0; width: fit-content; max-width: 100cqw; }}
+.whole {{ white-space: nowrap; }}
 .number {{ text-align: right; white-space: nowrap; }}
 .chosen {{ background: color-mix(in srgb, var(--blue) 14%, transparent); }}
 .long {{ min-width: 300px; }}

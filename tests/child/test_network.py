@@ -168,7 +168,7 @@ def test_one_key_cannot_mean_two_things(weights):
         if operator == "conv1x1":
             weights.ensure(builder.build())
         else:
-            with pytest.raises(ValueError, match="weight key twice stands for .*conv1x1.* and .*conv3x3"):
+            with pytest.raises(ValueError, match=r"weight key twice stands for .*conv1x1.* and .*conv3x3"):
                 weights.ensure(builder.build())
 
 

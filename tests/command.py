@@ -1,0 +1,63 @@
+"""The real command line in a subprocess, on a run small enough for a test."""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+# digits, shrunken to a few seconds
+TINY = (
+    "data.limit=300",
+    "space.layers=3",
+    "space.filters=4",
+    "search.warmup_epochs=1",
+    "search.epochs_per_round=0.5",
+    "search.updates_per_round=2",
+    "search.random_control=2",
+    "budget.rounds=3",
+    "controller.episodes=4",
+    "select.from_policy=2",
+    "select.from_history=2",
+    "retrain.epochs=2",
+    "retrain.checkpoint_epochs=1",
+    "progress=plain",
+)
+
+
+def environment(**extra: str) -> dict[str, str]:
+    """One thread: bit-equality needs a fixed number, and tiny tensors no more."""
+    return {**os.environ, "OMP_NUM_THREADS": "1", "HYDRA_FULL_ERROR": "1", **extra}
+
+
+def start(*arguments: str, cwd: Path, **extra: str) -> "subprocess.Popen[str]":
+    """`python -m rlnas ...`, running."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "rlnas", *arguments],
+        cwd=cwd,
+        env=environment(**extra),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def rlnas(*arguments: str, cwd: Path, **extra: str) -> "subprocess.CompletedProcess[str]":
+    """`python -m rlnas ...`, finished."""
+    process = start(*arguments, cwd=cwd, **extra)
+    out, err = process.communicate(timeout=300)
+    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+
+def history(folder: Path) -> list[dict[str, str]]:
+    """history.csv without what a clock wrote."""
+    with open(folder / "history.csv", encoding="utf-8", newline="") as file:
+        return [{key: value for key, value in row.items() if key != "seconds"} for row in csv.DictReader(file)]
+
+
+def result(folder: Path) -> dict[str, Any]:
+    """result.json."""
+    found: dict[str, Any] = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+    return found

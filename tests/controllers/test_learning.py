@@ -1,0 +1,275 @@
+"""Do the controllers learn? A table of known rewards, with contrasts; exact states; building them by name."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import stable_baselines3
+from stable_baselines3.common.callbacks import BaseCallback
+
+from rlnas.config import ControllerConfig
+from rlnas.controllers import ALGORITHMS, make_controller
+from rlnas.errors import RlnasError
+from rlnas.seeding import global_rng_state, set_global_rng_state
+from rlnas.spaces import NasrlFactoredSpace, NasrlSpace
+
+SPACE = NasrlSpace(4, ("conv1x1", "conv3x3", "max_pool3x3"), filters=4, reductions=1)  # 648 architectures
+TARGET = SPACE.parse("conv3x3 max_pool3x3 conv1x1+1 max_pool3x3+2")
+EPISODES = 16
+
+LSTM = {"policy": "lstm", "policy_params": {"hidden_size": 32}}
+LEARNERS: dict[str, dict[str, Any]] = {
+    "ppo": {"algorithm": "ppo", "params": {"learning_rate": 3e-3, "gamma": 1.0, "ent_coef": 0.005, "n_epochs": 4}},
+    "maskable_ppo": {
+        "algorithm": "maskable_ppo",
+        "params": {"learning_rate": 3e-3, "gamma": 1.0, "ent_coef": 0.005, "n_epochs": 4},
+    },
+    "recurrent_ppo": {
+        "algorithm": "recurrent_ppo",
+        "policy": "MlpLstmPolicy",
+        "policy_params": {"lstm_hidden_size": 16},
+        "params": {"learning_rate": 3e-3, "gamma": 1.0, "ent_coef": 0.005, "n_epochs": 4},
+    },
+    "a2c": {"algorithm": "a2c", "params": {"learning_rate": 3e-3, "gamma": 1.0, "ent_coef": 0.01}},
+    "reinforce_lstm": {"algorithm": "reinforce", "params": {"learning_rate": 1e-2, "baseline_decay": 0.95}, **LSTM},
+    "reinforce_mlp": {"algorithm": "reinforce", "params": {"learning_rate": 5e-3, "baseline_decay": 0.95}},
+}
+RANDOM = {"algorithm": "random"}
+EVERY = {**LEARNERS, "random": RANDOM}
+OFF_POLICY = {
+    "algorithm": "stable_baselines3.DQN",
+    "params": {"learning_starts": 64, "buffer_size": 256, "target_update_interval": 32, "batch_size": 16},
+}
+
+
+class Still(BaseCallback):
+    """Does nothing."""
+
+    def _on_step(self) -> bool:
+        return True
+
+
+def make(scorer, options: dict[str, Any], *, space=SPACE, target=TARGET, seed: int = 0, episodes: int = EPISODES):
+    return make_controller(ControllerConfig(episodes=episodes, **options), space, scorer(space, target), seed=seed)
+
+
+def learn(controller, architectures: int) -> np.ndarray:
+    """The reward of every architecture scored while learning on so many of them."""
+    controller.learn(architectures * controller.env.episodes.length, Still())
+    evaluator = controller.env.scorer.evaluator
+    return np.array([np.mean(np.equal(a, evaluator.target)) for a in evaluator.seen])
+
+
+@pytest.mark.parametrize("name", LEARNERS)
+def test_a_learner_finds_the_best_and_ends_far_above_random(scorer, name):
+    controller = make(scorer, LEARNERS[name])
+    rewards = learn(controller, 640)
+    assert len(rewards) == 640
+    assert rewards.max() == 1.0
+    assert rewards[-160:].mean() > 0.65
+    assert np.mean(np.equal(controller.sample(100), TARGET)) > 0.65  # samples follow what was learned
+
+
+def test_random_search_finds_the_best_but_does_not_get_better(scorer):
+    rewards = learn(make(scorer, RANDOM), 3200)
+    assert rewards.max() == 1.0
+    expected = np.mean([1 / count for count in SPACE.choices])
+    assert abs(rewards.mean() - expected) < 0.02  # standard error 0.0035
+    assert abs(rewards[-640:].mean() - expected) < 0.04
+
+
+@pytest.mark.parametrize("name", LEARNERS)
+def test_without_a_learning_rate_nothing_is_learned(scorer, name):
+    options = {**LEARNERS[name], "params": {**LEARNERS[name]["params"], "learning_rate": 1e-12}}
+    assert learn(make(scorer, options), 320)[-160:].mean() < 0.5
+
+
+@pytest.mark.parametrize("name", ["ppo", "reinforce_lstm"])
+def test_a_factored_space_is_learned_too(scorer, name):
+    space = NasrlFactoredSpace(3, (1, 3), (1, 3), (4, 8))
+    rewards = learn(make(scorer, LEARNERS[name], space=space, target=space.unrank(700)), 640)
+    assert rewards[-160:].mean() > 0.75  # random: one half
+
+
+@pytest.mark.parametrize("algorithm", ["maskable_ppo", "a2c"])
+def test_decisions_one_by_one_are_learned_too(scorer, algorithm):
+    rewards = learn(make(scorer, {**LEARNERS[algorithm], "step_unit": "decision"}), 640)
+    assert rewards[-160:].mean() > 0.6
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_samples_are_architectures_drawn_without_learning_or_scoring(scorer, name):
+    controller = make(scorer, EVERY[name])
+    learn(controller, EPISODES)
+    before = len(controller.env.scorer.evaluator.calls)
+    drawn = controller.sample(33)
+    assert [SPACE.check(architecture) for architecture in drawn] == drawn
+    assert len(drawn) == 33
+    assert len(set(drawn)) > 10
+    assert len(controller.env.scorer.evaluator.calls) == before
+
+
+@pytest.mark.parametrize("name", LEARNERS)
+def test_the_last_update_is_logged_by_name(scorer, name):
+    controller = make(scorer, LEARNERS[name])
+    learn(controller, 2 * EPISODES)
+    logged = controller.logged()
+    assert logged
+    assert all(key.startswith("train/") and np.isfinite(value) for key, value in logged.items())
+
+
+def test_the_same_seed_gives_the_same_rewards(scorer):
+    rewards = [learn(make(scorer, LEARNERS["ppo"], seed=seed), 64).tolist() for seed in (1, 1, 2)]
+    assert rewards[0] == rewards[1] != rewards[2]
+
+
+# -- exact states ------------------------------------------------------------------------------------------
+
+
+class Capture(BaseCallback):
+    """The exact state at the start of the rollout that begins after `at` of them."""
+
+    def __init__(self, controller, at: int, through_disk):
+        super().__init__()
+        self.through_disk = through_disk
+        self.controller = controller
+        self.at = at
+        self.rollouts = 0
+        self.state: Any = None
+
+    def _on_rollout_start(self) -> None:
+        if self.rollouts == self.at:
+            state = {"controller": self.controller.state(), "rng": global_rng_state()}
+            self.state = self.through_disk(state)
+        self.rollouts += 1
+
+    def _on_step(self) -> bool:
+        return True
+
+
+def goes_on_exactly(scorer, through_disk, options: dict[str, Any], rollouts: int, architectures: int, episodes: int):
+    through = make(scorer, options, episodes=episodes)
+    total = architectures * through.env.episodes.length
+    capture = Capture(through, rollouts, through_disk)
+    through.learn(total, capture)
+    state = capture.state
+    resumed = make(scorer, options, episodes=episodes)
+    resumed.restore(state["controller"])
+    set_global_rng_state(state["rng"])
+    resumed.learn(total, Still())
+    expected, found = through.env.scorer.evaluator.seen, resumed.env.scorer.evaluator.seen
+    assert 0 < len(found) < len(expected)
+    assert found == expected[-len(found) :]
+    return through, resumed
+
+
+@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize("rollouts", [1, 3])
+def test_a_restored_controller_goes_on_bit_for_bit(scorer, through_disk, name, rollouts):
+    goes_on_exactly(scorer, through_disk, EVERY[name], rollouts, 96, EPISODES)
+
+
+def test_a_rollout_may_end_in_the_middle_of_an_episode(scorer, through_disk):
+    options = {"algorithm": "maskable_ppo", "params": {"n_steps": 3, "batch_size": 12, "n_epochs": 2}}
+    goes_on_exactly(scorer, through_disk, options, 2, 48, 4)
+
+
+def test_an_algorithm_by_name_goes_on_bit_for_bit(scorer, through_disk):
+    options = {"algorithm": "sb3_contrib.TRPO", "params": {"batch_size": 32}}
+    goes_on_exactly(scorer, through_disk, options, 2, 96, EPISODES)
+
+
+@pytest.mark.parametrize("rollouts", [5, 40])
+def test_an_off_policy_algorithm_goes_on_bit_for_bit(scorer, through_disk, rollouts):
+    through, resumed = goes_on_exactly(scorer, through_disk, OFF_POLICY, rollouts, 128, 4)
+    assert through.model._n_updates == resumed.model._n_updates > 0
+
+
+def test_the_mean_of_recent_episodes_is_restored_too(scorer, through_disk):
+    through, resumed = goes_on_exactly(scorer, through_disk, LEARNERS["ppo"], 2, 96, EPISODES)
+    assert list(through.model.ep_info_buffer) == list(resumed.model.ep_info_buffer)
+
+
+# -- by name, and what is refused --------------------------------------------------------------------------
+
+
+def test_any_sb3_class_works_by_its_dotted_name(scorer):
+    controller = make(scorer, {"algorithm": "sb3_contrib.TRPO", "params": {"batch_size": 64}})
+    assert controller.env.episodes.step_unit == "layer"
+    assert len(learn(controller, 32)) == 32
+
+
+def test_an_algorithm_of_discrete_actions_gets_decisions_by_itself(scorer):
+    controller = make(scorer, OFF_POLICY)
+    assert isinstance(controller.model, stable_baselines3.DQN)
+    assert controller.env.episodes.step_unit == "decision"
+    assert len(learn(controller, 32)) == 32
+
+
+def test_off_policy_defaults_stay_those_of_the_algorithm(scorer):
+    model = make(scorer, {"algorithm": "stable_baselines3.DQN"}).model
+    assert (model.n_steps, model.batch_size) == (1, 32)
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_a_rollout_is_one_whole_episode_by_default(scorer, name):
+    policy = "MlpLstmPolicy" if name == "recurrent_ppo" else "MlpPolicy"
+    controller = make(scorer, {"algorithm": name, "policy": policy})
+    assert controller.model.n_steps == controller.env.episodes.length == 4
+    assert controller.model.device.type == "cpu"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"algorithm": "pppo"}, "controller.algorithm is 'pppo', expected ppo, a2c, .*random or the dotted path of a"),
+        ({"algorithm": "no.such.thing"}, "controller.algorithm: no.such.thing cannot be imported: No module named"),
+        ({"algorithm": "stable_baselines3.PPOO"}, "controller.algorithm: stable_baselines3.PPOO cannot be imported"),
+        ({"algorithm": "collections.OrderedDict"}, "controller.algorithm is 'collections.OrderedDict', expected"),
+        ({"params": {"learning_rat": 1}}, "unknown key controller.params.learning_rat; PPO has .*learning_rate"),
+        ({"params": {"env": 1}}, "unknown key controller.params.env"),
+        ({"params": {"learning_rate": -1}}, "controller.params.learning_rate is -1, expected a number above 0"),
+        ({"params": {"learning_rate": 0}}, "controller.params.learning_rate is 0, expected a number above 0"),
+        ({"params": {"learning_rate": "fast"}}, "controller.params.learning_rate is fast, expected a number above 0"),
+        ({"params": {"learning_rate": float("nan")}}, "controller.params.learning_rate is nan, expected a number"),
+        ({"params": {"gamma": 1.5}}, "controller.params.gamma is 1.5, expected a number at least 0, at most 1"),
+        ({"params": {"ent_coef": True}}, "controller.params.ent_coef is True, expected a number at least 0"),
+        ({"params": {"n_epochs": 0}}, "controller.params.n_epochs is 0, expected a number at least 1"),
+        ({"params": {"batch_size": 1}}, "controller.params.batch_size is 1, expected a number at least 2"),
+        (
+            {"params": {"batch_size": 63}},
+            "controller.params.batch_size is 63: a rollout of 64 steps would leave a last mini-batch of one",
+        ),
+        (
+            {"algorithm": "maskable_ppo", "params": {"batch_size": 9}},
+            "controller.params.batch_size is 9: .*whose normalised advantage is nan; choose a divisor",
+        ),
+        (
+            {"algorithm": "reinforce", "policy": "lstm", "step_unit": "decision"},
+            "controller.policy=lstm chooses layer by layer; it needs controller.step_unit=layer",
+        ),
+        (
+            {"algorithm": "stable_baselines3.DQN", "step_unit": "layer"},
+            "controller.algorithm=stable_baselines3.DQN cannot use step_unit=layer",
+        ),
+        ({"policy": "NoPolicy"}, "controller ppo with policy NoPolicy refused its options"),
+        ({"policy_params": {"depth": 1}}, "controller ppo with policy MlpPolicy refused its options: .*depth"),
+        (
+            {"algorithm": "reinforce", "params": {"skip_weight": 0.5}},
+            "controller.params.skip_weight needs controller.policy=lstm; for other policies use reward.skip_weight",
+        ),
+        (
+            {"algorithm": "reinforce", "params": {"baseline_decay": 1.0}},
+            "controller.params.baseline_decay is 1.0, expected a number at least 0, at most 0.99999",
+        ),
+    ],
+)
+def test_wrong_options_are_refused_with_a_reason(scorer, options, message):
+    with pytest.raises(RlnasError, match=message):
+        make(scorer, options)
+
+
+def test_reinforce_refuses_rollouts_of_part_of_an_episode(scorer):
+    controller = make(scorer, {"algorithm": "reinforce", "params": {"n_steps": 3}})
+    with pytest.raises(RlnasError, match="REINFORCE needs rollouts of one whole episode each, got n_steps=3"):
+        learn(controller, 64)

@@ -1,0 +1,267 @@
+"""The whole report of synthetic runs: complete, self-contained, the same each time, and never with a nan."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rlnas.errors import RlnasError
+from rlnas.report import load_run, write_report
+from rlnas.report.__main__ import main
+from rlnas.report.command import quoted
+
+MakeRun = Callable[..., Path]
+STRIDED = {"name": "nasrl_factored", "layers": 5, "strides_height": [1, 2], "strides_width": [1, 2]}
+CASES: dict[str, dict[str, Any]] = {
+    "whole": {"cubed": True},
+    "one round": {"rounds": 1, "per_round": 1},
+    "no retraining": {"rounds": 2, "retrain": 0},
+    "given architecture": {"rounds": 0},
+    "no control": {"rounds": 2, "control": False},
+    "no skips": {"rounds": 2, "space": {"name": "nasrl", "layers": 2, "reductions": 0}},
+    "factored": {"rounds": 3, "space": STRIDED},
+    "nothing found": {"rounds": 0, "retrain": 0, "best": None},
+    "bare": {"rounds": 0, "retrain": 0, "seconds": None, "images": None, "controller": None, "stopped_by": None},
+}
+
+
+class Outline(HTMLParser):
+    """Tags in order, checking that they nest."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in ("meta", "br"):
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_every_kind_of_run_has_a_page(make_run: MakeRun, case: str) -> None:
+    html = write_report(make_run(**CASES[case])).read_text(encoding="utf-8")
+    outline = Outline()
+    outline.feed(html)
+    assert not outline.open
+    assert not re.search(r"https?:|//www|@import|<script|<img|<link|javascript:", html)
+    assert not re.search(r"\b(nan|NaN|None|null)\b", re.sub(r"<details>.*?</details>", "", html, flags=re.DOTALL))
+    headings = [int(tag[1]) for tag, _ in outline.tags if re.fullmatch("h[1-6]", tag)]
+    assert headings[0] == 1
+    assert headings.count(1) == 1
+    assert all(after <= before + 1 for before, after in zip(headings[:-1], headings[1:], strict=True))
+    pictures = [attributes for tag, attributes in outline.tags if tag == "svg"]
+    assert all(picture["role"] == "img" and picture["aria-label"] for picture in pictures)
+    ids = [attributes["id"] for _, attributes in outline.tags if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    for target in re.findall(r'(?:url\(|href=")#([^)"]+)', html):
+        assert target in ids
+
+
+def figures(folder: Path) -> set[str]:
+    return {path.stem for path in (folder / "figures").iterdir()}
+
+
+def test_figures_of_a_whole_run(make_run: MakeRun) -> None:
+    folder = make_run(cubed=True, rounds=2)
+    write_report(folder)
+    everything = (
+        "architecture accuracy reward best params entropy operators layers skip_rate skips child_loss retraining time"
+    )
+    assert figures(folder) == set(everything.split())
+    (folder / "history.csv").unlink()
+    (folder / "rounds.csv").unlink()
+    write_report(folder)
+    assert figures(folder) == {"architecture", "retraining", "time"}
+
+
+def test_figures_left_out(make_run: MakeRun) -> None:
+    folder = make_run("a", **CASES["no skips"])
+    write_report(folder)
+    assert not figures(folder) & {"skips", "skip_rate", "reward"}
+    folder = make_run("b", **CASES["no control"])
+    assert "uniformly random ones" not in write_report(folder).read_text()
+    assert "random, mean" not in (folder / "figures" / "accuracy.svg").read_text()
+
+
+def test_same_folder_same_bytes(make_run: MakeRun) -> None:
+    folder = make_run(rounds=3)
+    contents = []
+    for _ in range(2):
+        write_report(folder)
+        paths = sorted([folder / "report.html", *(folder / "figures").iterdir()])
+        contents.append({path: path.read_bytes() for path in paths})
+    assert contents[0] == contents[1]
+    assert not [path for path in folder.rglob("*") if path.name.startswith(".report")]
+
+
+def test_the_page_says_what_was_found(make_run: MakeRun) -> None:
+    folder = make_run(dataset="digits", dataset_note="CIFAR-10 is not here.", rounds=2)
+    html = write_report(folder).read_text().replace("\N{NO-BREAK SPACE}", " ")
+    for words in ("92.68 %", "93.12 %", "with shared weights", "retrained from scratch", "ranking signal"):
+        assert words in html
+    assert re.search(r'class="banner" role="alert">.*CIFAR-10 is not here', html)
+    assert "embedded digits" in html
+    assert "40</dd>" in html
+    assert "37 different" in html
+    assert 'class="banner"' not in write_report(make_run("other", rounds=1)).read_text()
+
+
+def test_everything_is_escaped(make_run: MakeRun) -> None:
+    evil = "<b>&\"'{x}"
+    folder = make_run(
+        rounds=1,
+        name=evil,
+        controller=evil,
+        dataset=evil,
+        dataset_note=evil,
+        stopped_by=evil,
+        overrides=(f"data.path={evil}",),
+    )
+    (folder / "environment.json").write_text(json.dumps({evil: evil}))
+    (folder / ".hydra" / "config.yaml").write_text(f"name: |-\n  {evil}\n")
+    html = write_report(folder).read_text()
+    assert "<b>" not in html
+    assert html.count("&lt;b&gt;&amp;") >= 8
+
+
+def test_retrain_command(make_run: MakeRun, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    make_run(overrides=("+experiment=nasrl_cifar", "data.path=data/cifar 10", "resume=x", "retrain.epochs=9"), rounds=1)
+    monkeypatch.chdir(tmp_path)
+    for given in (Path("run"), tmp_path / "run"):
+        html = write_report(given).read_text()
+        assert (
+            "python -m rlnas +experiment=nasrl_cifar &#x27;data.path=data/cifar 10&#x27; "
+            "architecture=run/best/architecture.json retrain.epochs=300<" in html
+        )
+        assert "child = rlnas.load_child(&quot;run&quot;)" in html
+        assert str(tmp_path) not in html
+    monkeypatch.chdir("/")
+    os.remove(tmp_path / "run" / "best" / "model.safetensors")
+    html = write_report(tmp_path / "run").read_text()
+    assert "architecture=run/best" in html
+    assert "Put the path of this run" in html
+    assert "load_child" not in html
+
+
+def test_home_is_not_shown(make_run: MakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/somebody")
+    assert quoted("data.path=/home/somebody/my $x") == '"data.path=$HOME/my \\$x"'
+    folder = make_run(rounds=1, overrides=("data.path=/home/somebody/images",))
+    (folder / ".hydra" / "config.yaml").write_text("data: {path: /home/somebody/images}\n")
+    (folder / "environment.json").write_text('{"executable": "/home/somebody/venv/bin/python"}')
+    assert "/home/somebody" not in write_report(folder).read_text()
+
+
+def test_the_final_network_is_drawn(make_run: MakeRun) -> None:
+    folder = make_run(rounds=1)
+    (folder / ".hydra" / "config.yaml").write_text("retrain: {space: {filters: 72, merge: concat}}\n")
+    run = load_run(folder)
+    assert run.best is not None
+    assert run.graph is not None
+    assert run.graph.nodes[0].channels == 36  # best.params are those of the network in the search
+    run = load_run(folder)
+    run.result["best"]["params"] = None
+    assert run.graph is not None
+    result = json.loads((folder / "result.json").read_text())
+    from rlnas.config import build_space_config
+    from rlnas.graph import cost
+    from rlnas.spaces import make_space
+
+    wide = make_space(build_space_config({"name": "nasrl", "layers": 8, "filters": 72, "merge": "concat"}))
+    graph = wide.graph(wide.parse(result["best"]["architecture"]), image_channels=3, image_size=32, classes=10)
+    result["best"]["params"] = cost(graph).params
+    (folder / "result.json").write_text(json.dumps(result))
+    run = load_run(folder)
+    assert run.graph == graph
+
+
+def test_codes_stay_exact(make_run: MakeRun) -> None:
+    run = load_run(make_run(rounds=1, space={"name": "nasrl", "layers": 20}))
+    code = run.history["code"].iloc[0]
+    assert isinstance(code, str)
+    assert int(code) > 2**64
+    assert run.space.text(run.space.unrank(int(code))) == run.history["architecture"].iloc[0]
+
+
+def replace_result(folder: Path, **changes: Any) -> None:
+    result = json.loads((folder / "result.json").read_text())
+    (folder / "result.json").write_text(json.dumps({**result, **changes}))
+
+
+def cut(folder: Path) -> None:
+    text = (folder / "history.csv").read_text()
+    (folder / "history.csv").write_text(text[: text.rindex(",0.031")])
+
+
+ERRORS: dict[str, tuple[Callable[[Path], object], str]] = {
+    "unfinished": (lambda folder: (folder / "result.json").unlink(), "has not finished.*resume="),
+    "damaged json": (lambda folder: (folder / "result.json").write_text('{"a":'), "is no JSON"),
+    "a list": (lambda folder: (folder / "result.json").write_text("[]"), "JSON list, expected an object"),
+    "no space": (lambda folder: replace_result(folder, space=None), "no space.name"),
+    "no architecture": (lambda folder: replace_result(folder, best={"code": 1}), "no best.architecture"),
+    "unknown space": (lambda folder: replace_result(folder, space={"name": "x"}), "result.json: space.name is 'x'"),
+    "other space": (
+        lambda folder: replace_result(folder, space={"name": "nasrl", "options": {"layers": 3}}),
+        "expected 3 layers",
+    ),
+    "no column": (lambda folder: (folder / "rounds.csv").write_text("round\n1\n"), "lacks the column epoch"),
+    "cut off": (cut, "line 21: seconds is '.*', expected a number"),
+    "not a number": (
+        lambda folder: (folder / "retrain.csv").write_text("epoch,loss,valid_accuracy\n1,abc,\n"),
+        "line 2: loss is 'abc'",
+    ),
+    "not utf-8": (lambda folder: (folder / "environment.json").write_bytes(b"\xff\xfe"), "cannot be read"),
+}
+
+
+@pytest.mark.parametrize("case", ERRORS)
+def test_damaged_runs_are_refused(make_run: MakeRun, case: str) -> None:
+    damage, message = ERRORS[case]
+    folder = make_run(rounds=1)
+    damage(folder)
+    with pytest.raises(RlnasError, match=message):
+        write_report(folder)
+
+
+def test_no_run(tmp_path: Path) -> None:
+    with pytest.raises(RlnasError, match="is no folder"):
+        load_run(tmp_path / "missing")
+    (tmp_path / "picture.png").touch()
+    with pytest.raises(RlnasError, match=r"expected result.json, found picture.png"):
+        load_run(tmp_path)
+
+
+def test_empty_tables_are_no_rows(make_run: MakeRun) -> None:
+    folder = make_run(rounds=1)
+    header = (folder / "rounds.csv").read_text().splitlines()[0]
+    (folder / "rounds.csv").write_text(header + "\n")
+    (folder / "history.csv").write_text("")
+    write_report(folder)
+    assert figures(folder) == {"architecture", "retraining", "time"}
+
+
+def test_command_line(make_run: MakeRun, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    folder = make_run(rounds=0)
+    assert main([str(folder)]) == 0
+    assert capsys.readouterr().out.strip() == str(folder / "report.html")
+    done = subprocess.run(
+        [sys.executable, "-m", "rlnas.report", str(tmp_path / "missing")], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("rlnas: ")
+    assert done.stderr.count("\n") == 1
