@@ -1,9 +1,9 @@
 """rlnas: neural architecture search as reinforcement learning.
 
-    space = rlnas.make_space("nasrl", layers=8)
-    env = rlnas.make_env(space, evaluator)            # or gymnasium.make("rlnas/NAS-v0", space=..., evaluator=...)
-    folder = rlnas.run(["+experiment=nasrl_digits"])  # the command line as a call
-    child = rlnas.load_child(folder)                  # the network it found, a torch module
+space = rlnas.make_space("nasrl", layers=8)
+env = rlnas.make_env(space, evaluator)            # or gymnasium.make("rlnas/NAS-v0", space=..., evaluator=...)
+folder = rlnas.run(["+experiment=nasrl_digits"])  # the command line as a call
+child = rlnas.load_child(folder)                  # the network it found, a torch module
 """
 
 from typing import TYPE_CHECKING, Any

@@ -82,7 +82,7 @@ def run(overrides: Sequence[str] = ()) -> Path:
     config = build_config(task)
     _check_unused(path)
     try:
-        save_composed(task, given, path / ".hydra")
+        save_composed(task, [item for item in given if not item.startswith("hydra.")], path / ".hydra")
     except OSError as error:
         raise unwritable(path, error) from None
     _run_in(config, path)
@@ -192,6 +192,8 @@ def _readable(error: Exception) -> str:
     text = str(error)
     unknown = re.match(r"Could not override '([\w.]+)'", text)
     if unknown and not unknown[1].startswith("hydra"):
+        if unknown[1] in ("retrain.space", "controller.params", "controller.policy_params"):
+            return f"{unknown[1]} takes a new entry with a plus: +{unknown[1]}.NAME=VALUE"
         return f"unknown key {unknown[1]}{suggest(unknown[1])}"
     text = text.split("Config search path:")[0]
     return " ".join(text.split())

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from omegaconf import OmegaConf
-from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
+from omegaconf.errors import ConfigKeyError
+from omegaconf.errors import OmegaConfBaseException as OmegaConfBaseException  # re-exported to cli.py
 from yaml import YAMLError
 
 from rlnas.errors import RlnasError

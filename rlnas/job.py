@@ -64,9 +64,7 @@ class Job:
         self.final_space = _final_space(config, self.space)
         self.given = None if config.architecture is None else read_architecture(self.space, config.architecture)
         with self.clock.phase("data"):
-            self.data: ImageData = load_data(
-                config.data, numpy_stream(config.seed, "split"), self.execution.device
-            )
+            self.data: ImageData = load_data(config.data, numpy_stream(config.seed, "split"), self.execution.device)
         self.graph_of = self._graphs(self.space)
         rows = self.saved or {}
         self.history = Table(folder / "history.csv", HISTORY, keep=rows.get("history_rows", 0))
@@ -277,7 +275,9 @@ class Job:
             f"data: {self.data.name}, {len(self.data.train):,} training and {len(self.data.valid):,} validation "
             f"images of {self.data.size}x{self.data.size} pixels, {len(self.data.classes)} classes"
         )
-        say(f"space: {self.space.name}, {_rounded(self.space.size)} architectures; controller: {config.controller.name}")
+        say(
+            f"space: {self.space.name}, {_rounded(self.space.size)} architectures; controller: {config.controller.name}"
+        )
         about = self.execution.describe()
         say(f"device: {about['device']}, {about['precision']}, {about['threads']} threads")
 

@@ -93,7 +93,9 @@ class Progress:
                 self._search = self._bar.add_task("search", total=1.0, note="")
             self._bar.update(self._search, completed=done, note=f"best {row['accuracy_best']:.4f}")
         named = {f"search/{key}": value for key, value in row.items() if value is not None and key != "round"}
-        self._scalars({**named, **{f"controller/{key.removeprefix('train/')}": v for key, v in logged.items()}}, row["round"])
+        self._scalars(
+            {**named, **{f"controller/{key.removeprefix('train/')}": v for key, v in logged.items()}}, row["round"]
+        )
 
     def retrained(self, epoch: int, epochs: int, loss: float, seconds: float) -> None:
         """An epoch of the retraining is over."""

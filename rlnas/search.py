@@ -17,7 +17,7 @@ from rlnas.clock import Clock
 from rlnas.config import BudgetConfig, SearchConfig
 from rlnas.controllers import Controller
 from rlnas.evaluators import Evaluator
-from rlnas.graph import Cost, Graph, cost
+from rlnas.graph import Cost, Graph
 from rlnas.history import Table
 from rlnas.progress import Progress
 from rlnas.reward import Outcome, Scorer, Shaping
@@ -27,7 +27,7 @@ from rlnas.spaces import Architecture, ChainSpace, Space
 UNLIMITED = 10**12  # environment steps, where only the clock ends a search
 
 
-class BudgetSpent(Exception):  # noqa: N818 - the regular end of a search, not an error
+class BudgetSpent(Exception):
     """Raised inside `learn` to leave it; the argument names the budget."""
 
 

@@ -83,6 +83,10 @@ def make_controller(config: ControllerConfig, space: Space, scorer: Scorer, *, s
     if config.step_unit != "auto":
         units = [unit for unit in units if unit == config.step_unit]
     if config.algorithm == "random":
+        if config.params or config.policy_params:
+            raise RlnasError(
+                f"controller random takes no params or policy_params, got {config.params or config.policy_params}"
+            )
         env = NASVecEnv(space, scorer, config.episodes, units[0])
         return RandomSearch(env, numpy_stream(seed, "controller"))
     algorithm = _load(ALGORITHMS.get(config.algorithm, config.algorithm))

@@ -15,7 +15,8 @@ class Reinforce(OnPolicyAlgorithm):
     """One gradient step an update on
 
         - mean over architectures of sum_t log pi(a_t | s_t) (R - b)
-        - ent_coef * mean entropy + skip_weight * mean skip divergence / layers
+        - ent_coef * mean over architectures of the summed entropies of their steps
+        + skip_weight * mean over architectures and layers of the skip divergence
 
     where R is the episode's reward and b the baseline *before* this batch. The baseline starts at the mean
     reward of the first batch and then moves, architecture by architecture, b <- decay b + (1 - decay) R

@@ -139,6 +139,10 @@ def retraining(run: Run) -> Figure:
         panels[1].set_ylabel("validation accuracy")
         if len(known) == 1:
             panels[1].margins(y=0.3)
+            only = known.iloc[0]
+            label = text.percent(only["valid_accuracy"])
+            place = (float(only["epoch"]), float(only["valid_accuracy"]))
+            panels[1].annotate(label, place, (-6, 0), textcoords="offset points", ha="right", va="center", fontsize=8)
     panels[-1].set_xlabel("epoch")
     _round_axis(panels[-1], epochs)
     figure.align_ylabels(panels)

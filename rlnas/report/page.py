@@ -39,7 +39,7 @@ def _headline(run: Run) -> str:
     banner = ""
     if note:
         warning = "<strong>Not the data that was asked for.</strong>"
-        banner = f'<p class="banner" role="alert">{warning} {escape(str(note))}</p>\n'
+        banner = f'<p class="banner" role="alert">{warning} {escape(str(note).rstrip("."))}.</p>\n'
     return (
         f"<header>\n<h1>{escape(str(result.get('name', run.folder.name)))}: architecture search</h1>\n{banner}"
         f"<p>{_summary(run)}</p>\n</header>\n"
@@ -93,7 +93,7 @@ def _tiles(run: Run) -> str:
     tiles.append(("architectures in the space", _power(size), f"{run.space.name}, {run.space.layers} layers", False))
     seconds = number((result.get("seconds") or {}).get("total"))
     if seconds is not None:
-        ends = [f"ended by {result['stopped_by']}"] if result.get("stopped_by") else []
+        ends = [f"ended by {result['stopped_by']}"] if result.get("stopped_by") not in (None, "architecture") else []
         times = int(number(result.get("resumed")) or 0)
         ends += [f"resumed {'once' if times == 1 else f'{times} times'}"] if times else []
         tiles.append(("wall time", text.duration(seconds), ", ".join(ends), False))
@@ -145,7 +145,7 @@ def _architecture(run: Run, svg: str, rows: list[Row]) -> str:
     return (
         "<section>\n<h2>The network that was found</h2>\n"
         f'<div class="found">\n<figure class="card drawing"><div class="scroll">{shown}</div>\n'
-        "<figcaption>Straight down: the main path. Arcs: skip connections, added to the layer their arrow points at. "
+        "<figcaption>Straight down: the main path. Arcs: skip connections, joined to the layer their arrow points at. "
         "Square boxes are convolutions (double edge: separable, dashed: dilated), round ones average pooling, pointed "
         "ones max pooling. Grey bands hold layers of one resolution.</figcaption></figure>\n"
         f'<div class="card scroll">{table}</div>\n</div>\n'

@@ -30,6 +30,7 @@ ROUNDS = (
     "skip_rate",
 )
 RETRAIN = ("epoch", "loss", "valid_accuracy")
+PHASES = ("data", "warmup", "child", "evaluation", "controller", "select", "retrain")  # then others, then rest
 TEXT = ("architecture", "code")  # code is a big integer: beyond 64 bits, so never a number here
 OPTIONAL = ("child_loss", "learning_rate", "random_accuracy_mean", "random_reward_mean", "skip_rate", "valid_accuracy")
 
@@ -41,8 +42,8 @@ class Run:
     folder: as it was given. result: result.json. history, rounds, retrain: the tables, with all their
     columns and no rows where the file is absent; a number that is not known is NaN. config: the text of
     the composed configuration, empty if absent. overrides: what the user typed after `python -m rlnas`.
-    environment: environment.json, empty if absent. retrain_space: options of the space that differ in the
-    final network. weights: whether the found network's weights are in the folder.
+    environment: environment.json, empty if absent. final_space: options of the space that may differ in
+    the final network. weights: whether the found network's weights are in the folder.
     """
 
     folder: Path
@@ -53,7 +54,7 @@ class Run:
     config: str
     overrides: list[str]
     environment: dict[str, Any]
-    retrain_space: dict[str, Any]
+    final_space: dict[str, Any]
     weights: bool
 
     @cached_property
@@ -91,7 +92,7 @@ class Run:
                 image_size=int(images.get("size", 32)),
                 classes=max(len(images.get("classes") or []), 1),
             )
-            for options in ([self.retrain_space, {}] if self.retrain_space else [{}])
+            for options in ([self.final_space, {}] if self.final_space else [{}])
         ]
         return next((graph for graph in graphs if cost(graph).params == self.best.get("params")), graphs[-1])
 
@@ -101,9 +102,10 @@ class Run:
         return len(self.retrain) > 0 or bool(self.best and number(self.best.get("valid_accuracy")) is not None)
 
     def phases(self) -> dict[str, float]:
-        """Seconds of each phase that took any time, in the run's order, without the total."""
+        """Seconds of each phase that took any time, in the order of PHASES, without the total."""
         seconds = self.result.get("seconds") or {}
-        values = {key: number(value) for key, value in seconds.items() if key != "total"}
+        names = [*PHASES, *(key for key in seconds if key not in (*PHASES, "rest", "total")), "rest"]
+        values = {key: number(seconds.get(key)) for key in names}
         return {key: value for key, value in values.items() if value is not None and value >= 0.05}
 
 
@@ -122,7 +124,7 @@ def load_run(folder: Path) -> Run:
         config=_text(config_file) if config_file.is_file() else "",
         overrides=[str(item) for item in read_composed(overrides)] if overrides.is_file() else [],
         environment=environment,
-        retrain_space=_retrain_space(config_file),
+        final_space=result.get("final_space") or _retrain_space(config_file),
         weights=(folder / "best" / "model.safetensors").is_file(),
     )
     try:

@@ -7,26 +7,35 @@ import subprocess
 import sys
 from collections.abc import Callable
 from html.parser import HTMLParser
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from rlnas.config import build_space_config
 from rlnas.errors import RlnasError
-from rlnas.report import load_run, write_report
+from rlnas.graph import cost
+from rlnas.report import curves, load_run, write_report
 from rlnas.report.__main__ import main
 from rlnas.report.command import quoted
+from rlnas.report.figures import ENTRIES
+from rlnas.report.style import house_style, to_svg
+from rlnas.spaces import make_space
 
 MakeRun = Callable[..., Path]
-STRIDED = {"name": "nasrl_factored", "layers": 5, "strides_height": [1, 2], "strides_width": [1, 2]}
+STRIDED = {"name": "nasrl_factored", "layers": 5, "heights": [3], "strides_height": [1, 2]}
 CASES: dict[str, dict[str, Any]] = {
     "whole": {"cubed": True},
-    "one round": {"rounds": 1, "per_round": 1},
-    "no retraining": {"rounds": 2, "retrain": 0},
+    "one architecture, no retraining": {"rounds": 1, "per_round": 1, "retrain": 0},
     "given architecture": {"rounds": 0},
-    "no control": {"rounds": 2, "control": False},
-    "no skips": {"rounds": 2, "space": {"name": "nasrl", "layers": 2, "reductions": 0}},
-    "factored": {"rounds": 3, "space": STRIDED},
+    "neither skips nor control": {
+        "rounds": 2,
+        "retrain": 0,
+        "control": False,
+        "space": {"name": "nasrl", "layers": 2, "reductions": 0},
+    },
+    "factored": {"rounds": 2, "per_round": 5, "retrain": 0, "space": STRIDED},
     "nothing found": {"rounds": 0, "retrain": 0, "best": None},
     "bare": {"rounds": 0, "retrain": 0, "seconds": None, "images": None, "controller": None, "stopped_by": None},
 }
@@ -63,7 +72,7 @@ def test_every_kind_of_run_has_a_page(make_run: MakeRun, case: str) -> None:
     headings = [int(tag[1]) for tag, _ in outline.tags if re.fullmatch("h[1-6]", tag)]
     assert headings[0] == 1
     assert headings.count(1) == 1
-    assert all(after <= before + 1 for before, after in zip(headings[:-1], headings[1:], strict=True))
+    assert all(after <= before + 1 for before, after in pairwise(headings))
     pictures = [attributes for tag, attributes in outline.tags if tag == "svg"]
     assert all(picture["role"] == "img" and picture["aria-label"] for picture in pictures)
     ids = [attributes["id"] for _, attributes in outline.tags if "id" in attributes]
@@ -76,30 +85,39 @@ def figures(folder: Path) -> set[str]:
     return {path.stem for path in (folder / "figures").iterdir()}
 
 
-def test_figures_of_a_whole_run(make_run: MakeRun) -> None:
-    folder = make_run(cubed=True, rounds=2)
-    write_report(folder)
-    everything = (
-        "architecture accuracy reward best params entropy operators layers skip_rate skips child_loss retraining time"
-    )
-    assert figures(folder) == set(everything.split())
-    (folder / "history.csv").unlink()
-    (folder / "rounds.csv").unlink()
-    write_report(folder)
-    assert figures(folder) == {"architecture", "retraining", "time"}
+def wanted(folder: Path) -> set[str]:
+    run = load_run(folder)
+    return {entry.name for entry in ENTRIES if entry.wanted(run)}
 
 
-def test_figures_left_out(make_run: MakeRun) -> None:
-    folder = make_run("a", **CASES["no skips"])
+def test_which_figures_a_run_has(make_run: MakeRun) -> None:
+    everything = "accuracy reward best params entropy operators layers skip_rate skips child_loss retraining time"
+    assert wanted(make_run("a", cubed=True, rounds=2)) == set(everything.split())
+    left_out = {"skips", "skip_rate", "reward", "retraining"}
+    assert wanted(make_run("b", **CASES["neither skips nor control"])) == set(everything.split()) - left_out
+
+
+def test_old_figures_are_removed(make_run: MakeRun) -> None:
+    folder = make_run(rounds=0)
+    (folder / "figures").mkdir()
+    (folder / "figures" / "accuracy.svg").touch()
+    (folder / "figures" / "mine.svg").touch()
     write_report(folder)
-    assert not figures(folder) & {"skips", "skip_rate", "reward"}
-    folder = make_run("b", **CASES["no control"])
-    assert "uniformly random ones" not in write_report(folder).read_text()
-    assert "random, mean" not in (folder / "figures" / "accuracy.svg").read_text()
+    assert figures(folder) == {"architecture", "retraining", "time", "mine"}
+
+
+@pytest.mark.parametrize("control", [True, False])
+def test_random_control_is_drawn_if_there_is_one(make_run: MakeRun, control: bool) -> None:
+    run = load_run(make_run(rounds=2, control=control))
+    with house_style("accuracy"):
+        svg = to_svg(curves.accuracy(run))
+    assert ("random, mean" in svg) == control
+    caption = next(entry.caption(run) for entry in ENTRIES if entry.name == "accuracy")
+    assert ("uniformly random" in caption) == control
 
 
 def test_same_folder_same_bytes(make_run: MakeRun) -> None:
-    folder = make_run(rounds=3)
+    folder = make_run(rounds=2, per_round=5)
     contents = []
     for _ in range(2):
         write_report(folder)
@@ -110,21 +128,24 @@ def test_same_folder_same_bytes(make_run: MakeRun) -> None:
 
 
 def test_the_page_says_what_was_found(make_run: MakeRun) -> None:
-    folder = make_run(dataset="digits", dataset_note="CIFAR-10 is not here.", rounds=2)
+    folder = make_run(
+        dataset="digits", dataset_note="CIFAR-10 is not here.", rounds=0, children_evaluated=40, children_unique=37
+    )
     html = write_report(folder).read_text().replace("\N{NO-BREAK SPACE}", " ")
     for words in ("92.68 %", "93.12 %", "with shared weights", "retrained from scratch", "ranking signal"):
         assert words in html
     assert re.search(r'class="banner" role="alert">.*CIFAR-10 is not here', html)
     assert "embedded digits" in html
-    assert "40</dd>" in html
+    assert ">40</dd>" in html
     assert "37 different" in html
-    assert 'class="banner"' not in write_report(make_run("other", rounds=1)).read_text()
+    assert 'class="banner"' not in write_report(make_run("other", rounds=0)).read_text()
 
 
 def test_everything_is_escaped(make_run: MakeRun) -> None:
     evil = "<b>&\"'{x}"
     folder = make_run(
-        rounds=1,
+        rounds=0,
+        retrain=0,
         name=evil,
         controller=evil,
         dataset=evil,
@@ -140,7 +161,11 @@ def test_everything_is_escaped(make_run: MakeRun) -> None:
 
 
 def test_retrain_command(make_run: MakeRun, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    make_run(overrides=("+experiment=nasrl_cifar", "data.path=data/cifar 10", "resume=x", "retrain.epochs=9"), rounds=1)
+    make_run(
+        overrides=("+experiment=nasrl_cifar", "data.path=data/cifar 10", "resume=x", "retrain.epochs=9"),
+        rounds=0,
+        retrain=1,
+    )
     monkeypatch.chdir(tmp_path)
     for given in (Path("run"), tmp_path / "run"):
         html = write_report(given).read_text()
@@ -150,7 +175,8 @@ def test_retrain_command(make_run: MakeRun, monkeypatch: pytest.MonkeyPatch, tmp
         )
         assert "child = rlnas.load_child(&quot;run&quot;)" in html
         assert str(tmp_path) not in html
-    monkeypatch.chdir("/")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
     os.remove(tmp_path / "run" / "best" / "model.safetensors")
     html = write_report(tmp_path / "run").read_text()
     assert "architecture=run/best" in html
@@ -161,7 +187,7 @@ def test_retrain_command(make_run: MakeRun, monkeypatch: pytest.MonkeyPatch, tmp
 def test_home_is_not_shown(make_run: MakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/somebody")
     assert quoted("data.path=/home/somebody/my $x") == '"data.path=$HOME/my \\$x"'
-    folder = make_run(rounds=1, overrides=("data.path=/home/somebody/images",))
+    folder = make_run(rounds=0, retrain=0, overrides=("data.path=/home/somebody/images",))
     (folder / ".hydra" / "config.yaml").write_text("data: {path: /home/somebody/images}\n")
     (folder / "environment.json").write_text('{"executable": "/home/somebody/venv/bin/python"}')
     assert "/home/somebody" not in write_report(folder).read_text()
@@ -174,20 +200,15 @@ def test_the_final_network_is_drawn(make_run: MakeRun) -> None:
     assert run.best is not None
     assert run.graph is not None
     assert run.graph.nodes[0].channels == 36  # best.params are those of the network in the search
-    run = load_run(folder)
-    run.result["best"]["params"] = None
-    assert run.graph is not None
     result = json.loads((folder / "result.json").read_text())
-    from rlnas.config import build_space_config
-    from rlnas.graph import cost
-    from rlnas.spaces import make_space
-
     wide = make_space(build_space_config({"name": "nasrl", "layers": 8, "filters": 72, "merge": "concat"}))
     graph = wide.graph(wide.parse(result["best"]["architecture"]), image_channels=3, image_size=32, classes=10)
     result["best"]["params"] = cost(graph).params
     (folder / "result.json").write_text(json.dumps(result))
-    run = load_run(folder)
-    assert run.graph == graph
+    assert load_run(folder).graph == graph
+    (folder / ".hydra" / "config.yaml").unlink()
+    replace_result(folder, final_space={"layers": 8, "filters": 72, "merge": "concat"})
+    assert load_run(folder).graph == graph
 
 
 def test_codes_stay_exact(make_run: MakeRun) -> None:
@@ -265,3 +286,9 @@ def test_command_line(make_run: MakeRun, capsys: pytest.CaptureFixture[str], tmp
     assert done.returncode == 1
     assert done.stderr.startswith("rlnas: ")
     assert done.stderr.count("\n") == 1
+
+
+def test_phases_have_an_order(make_run: MakeRun) -> None:
+    seconds = {"rest": 1.0, "retrain": 2.0, "data": 3.0, "total": 10.0, "warmup": 0.0, "new": 4.0, "child": None}
+    phases = load_run(make_run(rounds=0, seconds=seconds)).phases()
+    assert list(phases.items()) == [("data", 3.0), ("retrain", 2.0), ("new", 4.0), ("rest", 1.0)]

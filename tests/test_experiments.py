@@ -1,0 +1,72 @@
+"""Every shipped configuration composes, is in its ranges, and every experiment runs, shrunken."""
+
+from pathlib import Path
+
+import pytest
+
+import rlnas
+from rlnas.cli import CONF, _compose
+from rlnas.config import build_config, to_dict
+
+OPTIONS = [
+    f"{path.parent.name}={path.stem}" for path in sorted(CONF.glob("*/*.yaml")) if path.parent.name != "experiment"
+]
+EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
+SHRUNKEN = [
+    "data.limit=300",
+    "space.layers=3",
+    "space.filters=4",
+    "space.stem_stride=2",
+    "search.warmup_epochs=1",
+    "search.epochs_per_round=0.5",
+    "search.updates_per_round=1",
+    "search.random_control=2",
+    "evaluator.images=20",
+    "budget.rounds=1",
+    "controller.episodes=2",
+    "select.from_policy=1",
+    "select.from_history=1",
+    "retrain.epochs=1",
+    "progress=off",
+    "data.when_missing=fallback",
+]
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_every_option_composes_and_names_itself(option: str) -> None:
+    group, name = option.split("=")
+    extra = {"data=folder": ["data.path=x"], "data=hub": ["data.hub_id=x"]}.get(option, [])
+    config = build_config(_compose([option, *extra]))
+    if group != "search":
+        assert getattr(config, group).name == name
+
+
+@pytest.mark.parametrize("path", sorted(CONF.rglob("*.yaml")), ids=lambda path: str(path.relative_to(CONF)))
+def test_every_file_opens_with_the_command_that_uses_it(path: Path) -> None:
+    lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line != "# @package _global_"]
+    assert lines[0].startswith("# python -m rlnas")
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_every_experiment_runs_shrunken(experiment: str, tmp_path: Path) -> None:
+    shrunken = [item for item in SHRUNKEN if experiment != "nasrl_digits" or "when_missing" not in item]
+    folder = rlnas.run([f"+experiment={experiment}", *shrunken, f"hydra.run.dir={tmp_path}/run"])
+    result = rlnas.load_result(folder)
+    assert result["name"] == experiment
+    assert 0 <= result["best"]["test_accuracy"] <= 1
+    assert (folder / "report.html").exists()
+    assert list((folder / "figures").glob("*.svg"))
+    assert list((folder / "tensorboard").iterdir())
+    rlnas.load_child(folder)
+
+
+def test_a_bare_run_is_the_digits_experiment() -> None:
+    bare, named = build_config(_compose([])), build_config(_compose(["+experiment=nasrl_digits"]))
+    assert to_dict(bare) == to_dict(named)
+
+
+def test_no_experiment_sets_numbers_of_a_controller() -> None:
+    """They would also apply to the other controllers of a sweep."""
+    for name in EXPERIMENTS:
+        text = (CONF / "experiment" / f"{name}.yaml").read_text(encoding="utf-8")
+        assert "\ncontroller:" not in text
