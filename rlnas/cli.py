@@ -201,9 +201,10 @@ def _readable(error: Exception) -> str:
 
 def _run_in(config: Config, folder: Path) -> None:
     """Run, or go on with, the job of `folder`."""
-    from rlnas.environment import write_environment
+    from rlnas.environment import saved_config, write_environment
 
-    write_environment(folder, config)  # from here on the run can be resumed
+    if saved_config(folder) is None:
+        write_environment(folder, config)  # from here on the run can be resumed
     with _logging_to(folder):
         try:
             from rlnas.job import run_job  # torch and the rest: not for --help

@@ -31,7 +31,7 @@ class Progress:
         if tensorboard is not None:
             from torch.utils.tensorboard import SummaryWriter  # slow to import
 
-            self.writer = SummaryWriter(str(tensorboard), purge_step=first_round + 1)  # type: ignore[no-untyped-call]
+            self.writer = SummaryWriter(str(tensorboard), purge_step=first_round + 1)
         self._since = time.monotonic()
         self._done_before: float | None = None
         self._bar: Bar | None = None

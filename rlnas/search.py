@@ -60,7 +60,7 @@ class RecordingScorer(Scorer):
         room = limit - len(self.history) if limit else len(architectures)
         with self.clock.phase("evaluation"):
             outcomes = super().score(architectures[:room])
-        rows = []
+        rows: list[dict[str, Any]] = []
         for architecture, outcome in zip(architectures, outcomes, strict=False):
             price = self.cost_of(architecture)
             rows.append(

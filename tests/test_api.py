@@ -52,7 +52,7 @@ def test_load_result_of_nothing(tmp_path: Path) -> None:
 
 
 def test_help_does_not_import_torch() -> None:
-    code = "import sys; from rlnas.cli import main; sys.argv=['rlnas']; main(['--help']); print('torch' in sys.modules)"
+    code = "import sys; from rlnas.cli import main\ntry: main(['--help'])\nfinally: print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert "nasrl_cifar" in done.stdout
     assert done.stdout.strip().endswith("False"), done.stdout + done.stderr

@@ -57,7 +57,7 @@ def test_an_empty_file_falls_back(tmp_path: Path) -> None:
 
 def test_all_damaged_is_an_error(tmp_path: Path) -> None:
     save_checkpoint(tmp_path, {}).write_bytes(b"x")
-    with pytest.raises(RlnasError, match=r"every checkpoint .* 000001\.checkpoint"):
+    with pytest.raises(RlnasError, match=r"every checkpoint .*000001\.checkpoint"):
         load_checkpoint(tmp_path)
 
 

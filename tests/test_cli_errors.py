@@ -1,12 +1,14 @@
 """What can go wrong on the command line: a line that helps, no traceback, exit code 1, nothing lost."""
 
 import os
+import re
 import subprocess
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from rlnas.checkpoint import load_checkpoint
 from tests.command import TINY, history, rlnas
 
 
@@ -72,7 +74,7 @@ def test_folder_with_a_broken_image(tmp_path: Path) -> None:
     images = folder_of_images(tmp_path / "images", {"cat": 30, "dog": 30})
     broken = images / "dog" / "7.png"
     broken.write_bytes(broken.read_bytes()[:40])
-    done = rlnas("data=folder", f"data.path={images}", cwd=tmp_path)
+    done = rlnas(*(item for item in TINY if "limit" not in item), "data=folder", f"data.path={images}", cwd=tmp_path)
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     assert "7.png" in done.stderr
@@ -86,16 +88,23 @@ def test_resume_of_a_folder_that_is_no_run(tmp_path: Path) -> None:
     assert list((tmp_path / "photos").iterdir()) == []
 
 
-def test_not_a_number_names_round_and_option_and_keeps_what_was_written(tmp_path: Path) -> None:
-    """Two sound rounds, then a learning rate that explodes: the cosine restarts at its highest."""
-    settings = ["child.learning_rate=10", "child.clip=0", "child.momentum=0.99", "child.learning_rate_min=0"]
-    done = rlnas(*TINY, *settings, "search.warmup_epochs=0", "hydra.run.dir=run", cwd=tmp_path)
+def test_not_a_number_names_round_and_option_and_keeps_history_and_checkpoint(tmp_path: Path) -> None:
+    """One step a round, so that the weights explode after some sound rounds."""
+    wild = ["child.learning_rate=10", "child.clip=0", "child.momentum=0.99", "search.warmup_epochs=0"]
+    short = ["search.epochs_per_round=0.05", "search.updates_per_round=1", "controller.episodes=2", "budget.rounds=60"]
+    done = rlnas(*wild, *short, "search.random_control=0", "hydra.run.dir=run", cwd=tmp_path)
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
-    assert "round" in done.stderr
+    found = re.search(r"round (\d+): the loss of the shared weights is nan", done.stderr)
+    assert found is not None, done.stderr
     assert "child.learning_rate" in done.stderr
     assert "child.clip" in done.stderr
-    assert (tmp_path / "run" / "history.csv").exists()
+    sound = int(found[1]) - 1
+    assert sound >= 1
+    assert len(history(tmp_path / "run")) == 2 * sound
+    state = load_checkpoint(tmp_path / "run" / "checkpoint")
+    assert state is not None
+    assert state["round"] == sound
 
 
 def test_a_run_folder_is_not_written_over(tmp_path: Path) -> None:

@@ -50,7 +50,16 @@ def run_until(folder: Path, sign: str, cwd: Path, stop: signal.Signals, *argumen
     return process.returncode, err
 
 
-@pytest.mark.parametrize("sign", ["environment.json", "checkpoint/*", "rounds.csv", "retrain.csv", "best/*"])
+@pytest.mark.parametrize(
+    "sign",
+    [
+        "environment.json",
+        "checkpoint/*",
+        pytest.param("checkpoint/000002*", marks=pytest.mark.slow),
+        "retrain.csv",
+        pytest.param("best/*", marks=pytest.mark.slow),
+    ],
+)
 def test_killed_and_resumed(sign: str, reference: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     run_until(folder, sign, tmp_path, signal.SIGKILL)
@@ -100,7 +109,7 @@ def damage(path: Path, how: str) -> None:
     path.write_bytes(content)
 
 
-@pytest.mark.parametrize("how", ["truncated", "bit-flipped"])
+@pytest.mark.parametrize("how", ["truncated", pytest.param("bit-flipped", marks=pytest.mark.slow)])
 def test_damaged_newest_checkpoint_falls_back_and_says_so(how: str, reference: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     run_until(folder, "checkpoint/000003*", tmp_path, signal.SIGKILL)

@@ -112,14 +112,9 @@ def test_every_controller_searches(controller: str, tmp_path: Path) -> None:
     assert result["controller"] == controller
 
 
-def test_any_class_by_name_searches(tmp_path: Path) -> None:
-    _, result = run(
-        tmp_path,
-        "controller=a2c",
-        "controller.algorithm=sb3_contrib.TRPO",
-        "~controller.params.normalize_advantage",
-        "budget.rounds=1",
-    )
+@pytest.mark.parametrize("algorithm", ["sb3_contrib.TRPO", "stable_baselines3.DQN"])
+def test_any_class_by_name_searches(algorithm: str, tmp_path: Path) -> None:
+    _, result = run(tmp_path, "controller=sb3", f"controller.algorithm={algorithm}", "budget.rounds=1")
     assert result["children_evaluated"] == 8
 
 
