@@ -38,7 +38,10 @@ def run_job(config: Config, folder: Path) -> dict[str, Any]:
     result = folder / "result.json"
     if result.exists():
         found: dict[str, Any] = json.loads(result.read_text(encoding="utf-8"))
-        Progress(config.progress).say(f"{folder} is finished; its report is {folder / 'report.html'}")
+        progress = Progress(config.progress)
+        if not (folder / "report.html").exists():  # stopped while it was drawn
+            _write_report(folder, progress)
+        progress.say(f"{folder} is finished; its report is {folder / 'report.html'}")
         return found
     return Job(config, folder).run()
 
@@ -98,7 +101,7 @@ class Job:
             self.progress.close()
             self.history.close()
             self.rounds.close()
-        self._write_report()
+        _write_report(self.folder, self.progress)
         return result
 
     # -- search ------------------------------------------------------------------------------------------
@@ -295,12 +298,11 @@ class Job:
             say(f"retrained from scratch: validation {best['valid_accuracy']:.4f}, test {best['test_accuracy']:.4f}")
         self._warn_of_fallback()
 
-    def _write_report(self) -> None:
-        from rlnas.report import write_report  # matplotlib is slow to import
 
-        self.progress.mode = "plain" if self.progress.mode == "auto" else self.progress.mode
-        path = write_report(self.folder)
-        self.progress.say(f"report: {path}")
+def _write_report(folder: Path, progress: Progress) -> None:
+    from rlnas.report import write_report  # matplotlib is slow to import
+
+    progress.say(f"report: {write_report(folder)}")
 
 
 def read_architecture(space: Space, given: str) -> Architecture:

@@ -45,6 +45,7 @@ class Progress:
                 TextColumn("{task.fields[note]}"),
                 console=self.console,
             )
+            self._search = self._bar.add_task("search", total=1.0, note="")
             self._bar.start()
 
     def say(self, line: str) -> None:
@@ -88,9 +89,7 @@ class Progress:
             f"{row['accuracy_best']:.4f}  entropy {row['entropy']:.3f}  {speed:.1f} children/s  "
             f"ETA {_clock(remaining)}"
         )
-        if self._bar is not None:
-            if self._search is None:
-                self._search = self._bar.add_task("search", total=1.0, note="")
+        if self._bar is not None and self._search is not None:
             self._bar.update(self._search, completed=done, note=f"best {row['accuracy_best']:.4f}")
         named = {f"search/{key}": value for key, value in row.items() if value is not None and key != "round"}
         self._scalars(
@@ -101,9 +100,7 @@ class Progress:
         """An epoch of the retraining is over."""
         remaining = _clock(seconds * (epochs - epoch))
         self.say(f"retraining {epoch}/{epochs}  loss {loss:.3f}  ETA {remaining}")
-        if self._bar is not None:
-            if self._search is None:
-                self._search = self._bar.add_task("retraining", total=1.0, note="")
+        if self._bar is not None and self._search is not None:
             self._bar.update(self._search, description="retraining", completed=epoch / epochs, note=f"loss {loss:.3f}")
         self._scalars({"retrain/loss": loss}, epoch)
 
