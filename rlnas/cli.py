@@ -36,7 +36,7 @@ from rlnas.files import unwritable
 PACKAGE = Path(__file__).resolve().parent
 CONF = PACKAGE / "conf" if (PACKAGE / "conf").is_dir() else PACKAGE.parent / "conf"
 # what does not change a run's numbers, so that a resumed run may differ in it
-FREE_ON_RESUME = ("resume", "progress")
+FREE_ON_RESUME = ("resume", "progress", "data.path")
 
 log = logging.getLogger("rlnas")
 
@@ -85,7 +85,7 @@ def run(overrides: Sequence[str] = ()) -> Path:
         save_composed(task, [item for item in given if not item.startswith("hydra.")], path / ".hydra")
     except OSError as error:
         raise unwritable(path, error) from None
-    _run_in(config, path)
+    _run_in(config, path, given)
     return path
 
 
@@ -100,7 +100,7 @@ def _launch(arguments: list[str], folder: list[Path]) -> None:
             config = build_config(composed)
             _check_unused(path)
             folder.append(path)
-            _run_in(config, path)
+            _run_in(config, path, list(HydraConfig.get().overrides.task))
         except RlnasError as error:
             if several:
                 _fail(f"{path.name}: {error}")
@@ -130,12 +130,15 @@ def _resume(arguments: list[str], folder: list[Path]) -> None:
     if any(argument.startswith("-") for argument in others):
         raise RlnasError("resume= goes with no flag such as -m: it continues one run in its own folder")
     config = _saved(path)
-    if others:
-        asked = build_config(_compose(others))
-        _check_same(config, asked, path)
-        config.progress = asked.progress
+    free = dict(argument.split("=", 1) for argument in others if argument.split("=")[0] in FREE_ON_RESUME)
+    if len(free) < len(others):  # more than free ones: the whole configuration again
+        _check_same(config, build_config(_compose(others)), path)
+    values = to_dict(config)
+    values["progress"] = free.get("progress", config.progress)
+    values["data"]["path"] = free.get("data.path", config.data.path)
+    config = build_config(values)
     folder.append(path)
-    _run_in(config, path)
+    _run_in(config, path, arguments)
 
 
 def _saved(path: Path) -> Config:
@@ -147,6 +150,7 @@ def _saved(path: Path) -> Config:
     saved = saved_config(path)
     if saved is None and (path / ".hydra" / "config.yaml").exists():
         saved = read_composed(path / ".hydra" / "config.yaml")  # killed before its first word
+        saved = saved if "execution" in saved else None  # or while hydra wrote that file
     if saved is None:
         raise RlnasError(
             f"resume={path}: this is no run folder (no environment.json); expected a folder that "
@@ -199,12 +203,12 @@ def _readable(error: Exception) -> str:
     return " ".join(text.split())
 
 
-def _run_in(config: Config, folder: Path) -> None:
+def _run_in(config: Config, folder: Path, arguments: list[str]) -> None:
     """Run, or go on with, the job of `folder`."""
     from rlnas.environment import saved_config, write_environment
 
     if saved_config(folder) is None:
-        write_environment(folder, config)  # from here on the run can be resumed
+        write_environment(folder, config, arguments=arguments)  # from here on the run can be resumed
     with _logging_to(folder):
         try:
             from rlnas.job import run_job  # torch and the rest: not for --help
@@ -222,6 +226,16 @@ def _logging_to(folder: Path) -> Iterator[None]:
         file = logging.FileHandler(folder / "rlnas.log", encoding="utf-8")
     except OSError as error:
         raise unwritable(folder / "rlnas.log", error) from None
+    try:  # two processes in one folder would write into each other's tables
+        import fcntl
+
+        assert file.stream is not None
+        fcntl.flock(file.stream.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except ImportError:
+        pass  # not on this system
+    except OSError:
+        file.close()
+        raise RlnasError(f"another process is at work in {folder}; wait for it, or stop it first") from None
     file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     screen = logging.StreamHandler(sys.stderr)
     screen.setLevel(logging.WARNING)

@@ -2,7 +2,7 @@
 
 import json
 import platform
-import sys
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -14,14 +14,22 @@ from rlnas.files import write_json
 PACKAGES = ("rlnas", "torch", "gymnasium", "stable-baselines3", "sb3-contrib", "hydra-core", "numpy", "datasets")
 
 
-def write_environment(folder: Path, config: Config, execution: dict[str, Any] | None = None) -> None:
-    """Write configuration, versions and, once it is known, on what is computed."""
+def write_environment(
+    folder: Path, config: Config, execution: dict[str, Any] | None = None, arguments: Sequence[str] = ()
+) -> None:
+    """Write configuration, versions and, once it is known, on what is computed.
+
+    arguments: of the command that began the run; a resumed run keeps those it was begun with.
+    """
+    before = read_environment(folder)
+    if before is not None:
+        arguments = before["arguments"]
     record = {
         "config": to_dict(config),
         "versions": {"python": platform.python_version(), **{name: metadata.version(name) for name in PACKAGES}},
         "platform": f"{platform.system()} {platform.machine()}",
         "execution": execution,
-        "arguments": sys.argv[1:],
+        "arguments": list(arguments),
     }
     write_json(folder / "environment.json", record)
 
@@ -33,7 +41,7 @@ def read_environment(folder: Path) -> dict[str, Any] | None:
         return None
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
-        return {"config": record["config"], **record}
+        return {"config": record["config"], "arguments": record["arguments"], **record}
     except (ValueError, KeyError, TypeError) as error:
         raise RlnasError(f"{path} is damaged ({error!r}); the run cannot be resumed") from None
 

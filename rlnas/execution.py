@@ -54,6 +54,9 @@ def set_up(config: ExecutionConfig) -> Execution:
         torch.set_num_threads(config.threads)
     if device.type == "cpu":
         keep_large_buffers()
+    else:
+        torch.backends.cudnn.deterministic = True  # the same history for the same seed
+        torch.backends.cudnn.benchmark = False
     dtype = torch.bfloat16 if config.precision == "bfloat16" else torch.float32
     if config.precision == "auto" and _has_native_bfloat16(device):
         dtype = torch.bfloat16

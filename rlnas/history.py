@@ -2,10 +2,12 @@
 
 import csv
 import io
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from rlnas.errors import RlnasError
 from rlnas.files import unwritable, write_text
 
 HISTORY = ("index", "round", "architecture", "code", "reward", "accuracy", "params", "flops", "seconds", "cached")
@@ -22,6 +24,7 @@ ROUNDS = (
     "random_reward_mean",
     "entropy",
     "skip_rate",
+    "skip_penalty_mean",
     "seconds_child",
     "seconds_evaluation",
     "seconds_controller",
@@ -41,6 +44,11 @@ class Table:
         self.path = path
         self.columns = tuple(columns)
         self.rows = read_rows(path)[:keep] if keep else []
+        if len(self.rows) < keep:
+            raise RlnasError(
+                f"{path} has {len(self.rows)} rows, but the checkpoint was written after {keep}; the file was changed "
+                "or lost, so the run cannot go on"
+            )
         write_text(path, ",".join(self.columns) + "\n" + self._lines(self.rows))
         self.file = open(path, "a", encoding="utf-8", newline="")  # noqa: SIM115 - open as long as the run
 
@@ -51,6 +59,13 @@ class Table:
         try:
             self.file.write(text)
             self.file.flush()
+        except OSError as error:
+            raise unwritable(self.path, error) from error
+
+    def sync(self) -> None:
+        """Force what was appended to the disk. Raises RlnasError when that fails."""
+        try:
+            os.fsync(self.file.fileno())
         except OSError as error:
             raise unwritable(self.path, error) from error
 

@@ -1,6 +1,7 @@
 """The main job: data -> search -> select -> retrain -> test -> export -> report, in one run folder."""
 
 import dataclasses
+import hashlib
 import json
 from collections.abc import Callable
 from functools import lru_cache
@@ -68,11 +69,17 @@ class Job:
         self.given = None if config.architecture is None else read_architecture(self.space, config.architecture)
         with self.clock.phase("data"):
             self.data: ImageData = load_data(config.data, numpy_stream(config.seed, "split"), self.execution.device)
+        if self.saved is not None:
+            _check_same_data(self.saved["data"], _data_record(self.data))
         self.graph_of = self._graphs(self.space)
         rows = self.saved or {}
         self.history = Table(folder / "history.csv", HISTORY, keep=rows.get("history_rows", 0))
         self.rounds = Table(folder / "rounds.csv", ROUNDS, keep=rows.get("rounds_rows", 0))
-        self.progress = Progress(config.progress, folder / "tensorboard", first_round=len(self.rounds))
+        self._tables = [self.history, self.rounds]
+        self.progress = Progress(config.progress, folder / "tensorboard")
+        self.progress.go_on_after(
+            warmup=rows.get("warm_epochs", 0), search=len(self.rounds), retrain=rows.get("retrain_rows", 0)
+        )
 
     def _graphs(self, space: Space) -> Callable[[Architecture], Graph]:
         data = self.data
@@ -128,13 +135,14 @@ class Job:
             space=self.space,
             supernet=supernet,
             scorer=scorer,
+            evaluator=evaluator,
             controller=controller,
             graph_of=self.graph_of,
             rounds=self.rounds,
             clock=self.clock,
             progress=self.progress,
             seed=config.seed,
-            checkpoint=lambda state: self._checkpoint("search", state),
+            checkpoint=self._checkpoint_search,
         )
         if self.saved is not None:
             search.restore(self.saved)
@@ -151,6 +159,10 @@ class Job:
             "architecture": list(candidates[0].architecture),
             "stopped_by": search.stopped_by,
         }
+
+    def _checkpoint_search(self, state: dict[str, Any]) -> None:
+        with self.clock.phase("rest"):
+            self._checkpoint("search", state)
 
     def _cost_of(self, architecture: Architecture) -> Cost:
         return cost(self.graph_of(architecture))
@@ -191,7 +203,7 @@ class Job:
             "params": price.params,
             "flops": price.flops,
         }
-        description = {**self.space.describe(architecture), "options": _options(self.config.space)}
+        description = {**self.space.describe(architecture), "options": _options(_final_config(self.config))}
         if self.config.retrain.epochs:
             with self.clock.phase("retrain"):
                 child = self._retrain(graph, found)
@@ -215,10 +227,12 @@ class Job:
             training.restore(self.saved["training"])
             rows = self.saved["retrain_rows"]
         table = Table(self.folder / "retrain.csv", RETRAIN, keep=rows)
+        self._tables.append(table)
 
         def checkpoint() -> None:
             state = {"found": found, "training": training.state(), "retrain_rows": len(table)}
             state |= {"history_rows": len(self.history), "rounds_rows": len(self.rounds)}
+            state["warm_epochs"] = self.config.search.warmup_epochs
             self._checkpoint("retrain", state)
 
         def after_epoch(epoch: int, loss: float) -> None:
@@ -236,9 +250,11 @@ class Job:
         return child
 
     def _checkpoint(self, phase: str, state: dict[str, Any]) -> None:
+        for table in self._tables:
+            table.sync()  # a checkpoint must not be newer on disk than the rows it counts
         common = {"phase": phase, "seconds": self.clock.read(), "resumed": self.resumed}
-        with self.clock.phase("rest"):
-            save_checkpoint(self.folder / "checkpoint", {**state, **common})
+        common["data"] = _data_record(self.data)
+        save_checkpoint(self.folder / "checkpoint", {**state, **common})
 
     def _result(self, found: dict[str, Any], best: dict[str, Any]) -> dict[str, Any]:
         config = self.config
@@ -314,6 +330,21 @@ def read_architecture(space: Space, given: str) -> Architecture:
         except OSError as error:
             raise RlnasError(f"architecture={given} cannot be read: {error.strerror}") from None
     return space.parse(given)
+
+
+def _data_record(data: ImageData) -> dict[str, Any]:
+    """What must be equal for a run to go on: the very same training images in the same order."""
+    labels = hashlib.sha256(data.train.labels.cpu().numpy().tobytes()).hexdigest()
+    sizes = [len(data.train), len(data.valid), data.channels, data.size]
+    return {"name": data.name, "sizes": sizes, "classes": list(data.classes), "labels": labels}
+
+
+def _check_same_data(before: dict[str, Any], now: dict[str, Any]) -> None:
+    if before != now:
+        raise RlnasError(
+            f"the run was trained on {before['name']} ({before['sizes'][0]:,} training images), now {now['name']} "
+            f"({now['sizes'][0]:,}) is found, or its images changed; set data.path or RLNAS_DATA as it was"
+        )
 
 
 def _final_config(config: Config) -> Any:

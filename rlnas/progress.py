@@ -19,19 +19,16 @@ log = logging.getLogger("rlnas")
 class Progress:
     """mode: `auto` (a live bar if the output is a terminal), `plain` (lines), `off`.
 
-    tensorboard: folder for event files, None for none. first_round: events of later rounds, which a resumed
-    run writes again, are dropped.
+    tensorboard: folder for event files, None for none.
     """
 
-    def __init__(self, mode: str, tensorboard: Path | None = None, first_round: int = 0):
+    def __init__(self, mode: str, tensorboard: Path | None = None):
         self.mode = mode
         self.console = Console(highlight=False, soft_wrap=True)
         self.live = mode == "auto" and sys.stdout.isatty()
-        self.writer: Any = None
-        if tensorboard is not None:
-            from torch.utils.tensorboard import SummaryWriter  # slow to import
-
-            self.writer = SummaryWriter(str(tensorboard), purge_step=first_round + 1)
+        self._tensorboard = tensorboard
+        self._done: dict[str, int] = {}
+        self._writers: dict[str, Any] = {}
         self._since = time.monotonic()
         self._done_before: float | None = None
         self._bar: Bar | None = None
@@ -47,6 +44,10 @@ class Progress:
             )
             self._search = self._bar.add_task("search", total=1.0, note="")
             self._bar.start()
+
+    def go_on_after(self, *, warmup: int, search: int, retrain: int) -> None:
+        """How many warm-up epochs, rounds and retraining epochs are done: events of later ones are written anew."""
+        self._done = {"warmup": warmup, "search": search, "retrain": retrain}
 
     def say(self, line: str) -> None:
         """One line, to screen and log file."""
@@ -70,7 +71,7 @@ class Progress:
     def warmed_up(self, epoch: int, epochs: int, loss: float) -> None:
         """An epoch of the warm-up is over."""
         self.say(f"warm-up {epoch}/{epochs}  loss of the shared weights {loss:.3f}")
-        self._scalars({"child/loss_warmup": loss}, epoch)
+        self._scalars("warmup", {"child_loss": loss}, epoch)
 
     def round_closed(self, row: dict[str, Any], scored: int, done: float, logged: dict[str, float]) -> None:
         """A round is over: its row of rounds.csv, how many it scored, the share of the budget used."""
@@ -91,10 +92,9 @@ class Progress:
         )
         if self._bar is not None and self._search is not None:
             self._bar.update(self._search, completed=done, note=f"best {row['accuracy_best']:.4f}")
-        named = {f"search/{key}": value for key, value in row.items() if value is not None and key != "round"}
-        self._scalars(
-            {**named, **{f"controller/{key.removeprefix('train/')}": v for key, v in logged.items()}}, row["round"]
-        )
+        named = {key: value for key, value in row.items() if value is not None and key != "round"}
+        controller = {f"controller/{key.removeprefix('train/')}": value for key, value in logged.items()}
+        self._scalars("search", {**named, **controller}, row["round"])
 
     def retrained(self, epoch: int, epochs: int, loss: float, seconds: float) -> None:
         """An epoch of the retraining is over."""
@@ -102,20 +102,27 @@ class Progress:
         self.say(f"retraining {epoch}/{epochs}  loss {loss:.3f}  ETA {remaining}")
         if self._bar is not None and self._search is not None:
             self._bar.update(self._search, description="retraining", completed=epoch / epochs, note=f"loss {loss:.3f}")
-        self._scalars({"retrain/loss": loss}, epoch)
+        self._scalars("retrain", {"loss": loss}, epoch)
 
     def close(self) -> None:
         """Stop the bar, flush the event files."""
         if self._bar is not None:
             self._bar.stop()
-        if self.writer is not None:
-            self.writer.close()
+        for writer in self._writers.values():
+            writer.close()
 
-    def _scalars(self, values: dict[str, float], step: int) -> None:
-        if self.writer is not None:
-            for name, value in values.items():
-                self.writer.add_scalar(name, value, step)
-            self.writer.flush()
+    def _scalars(self, axis: str, values: dict[str, float], step: int) -> None:
+        """Write to the event files of `axis`, which counts its own steps: warm-up epochs, rounds, epochs."""
+        if self._tensorboard is None:
+            return
+        if axis not in self._writers:
+            from torch.utils.tensorboard import SummaryWriter  # slow to import
+
+            purge = self._done.get(axis, 0) + 1
+            self._writers[axis] = SummaryWriter(str(self._tensorboard / axis), purge_step=purge)
+        for name, value in values.items():
+            self._writers[axis].add_scalar(f"{axis}/{name}", value, step)
+        self._writers[axis].flush()
 
 
 def _clock(seconds: float) -> str:

@@ -16,7 +16,8 @@ from rlnas.child.supernet import Supernet
 from rlnas.clock import Clock
 from rlnas.config import BudgetConfig, SearchConfig
 from rlnas.controllers import Controller
-from rlnas.evaluators import Evaluator
+from rlnas.errors import RlnasError
+from rlnas.evaluators import Evaluator, ResumableEvaluator
 from rlnas.graph import Cost, Graph
 from rlnas.history import Table
 from rlnas.progress import Progress
@@ -98,6 +99,7 @@ class Search(BaseCallback):
         space: Space,
         supernet: Supernet,
         scorer: RecordingScorer,
+        evaluator: ResumableEvaluator,
         controller: Controller,
         graph_of: Callable[[Architecture], Graph],
         rounds: Table,
@@ -112,6 +114,7 @@ class Search(BaseCallback):
         self.space = space
         self.supernet = supernet
         self.scorer = scorer
+        self.evaluator = evaluator
         self.controller = controller
         self.graph_of = graph_of
         self.rounds = rounds
@@ -138,14 +141,23 @@ class Search(BaseCallback):
         with self.clock.phase("controller"):
             try:
                 self.controller.learn(self._batches_allowed() * batch, self)
+                if self.budget.architectures and len(self.scorer.history) >= self.budget.architectures:
+                    self.stopped_by = "budget.architectures"  # spent exactly with the last batch
             except BudgetSpent as spent:
                 self.stopped_by = str(spent)
+            except ValueError as error:
+                if self.controller.sound():
+                    raise
+                raise RlnasError(
+                    f"round {self.round + 1}: the controller's policy is nan or infinite; lower "
+                    "controller.params.learning_rate"
+                ) from error
         if self._open and len(self.scorer.history) > self._first_row:
             self._close_round()  # the budget ended in the middle of one
 
     def warm_up(self) -> None:
         """One-shot: train the shared weights on uniformly random architectures before the controller acts."""
-        while self.warm_epochs < self.config.warmup_epochs:
+        while self.warm_epochs < self.config.warmup_epochs and not self._out_of_time():
             steps = self.supernet.steps_for(1)
             rng = numpy_stream(self.seed, f"warmup/{self.warm_epochs}")
             self.warm_epochs += 1
@@ -165,6 +177,8 @@ class Search(BaseCallback):
         if self._open and in_round >= self.config.updates_per_round * self.controller.env.num_envs:
             self._close_round()
             self.checkpoint(self.state())
+        if self._out_of_time():
+            raise BudgetSpent("budget.minutes")
         if not self._open:
             self._check_budget()
             self._open_round()
@@ -194,7 +208,7 @@ class Search(BaseCallback):
         rng = numpy_stream(self.seed, f"control/{self.round}")
         control = [self.space.sample(rng) for _ in range(self.config.random_control)]
         with self.clock.phase("evaluation"):
-            scores = self.scorer.evaluator.evaluate(control)
+            scores = self.evaluator.evaluate(control)
         drawn = self._sampled or scored
         now = self.clock.read()
         spent = {name: seconds - self._before.get(name, 0.0) for name, seconds in now.items()}
@@ -216,13 +230,15 @@ class Search(BaseCallback):
             ),
             "entropy": diversity(self.space, drawn),
             "skip_rate": skip_rate(self.space, drawn),
+            "skip_penalty_mean": _mean([self.scorer.shaping.skip_penalty(architecture) for architecture in scored]),
             "seconds_child": round(spent.get("child", 0.0), 4),
             "seconds_evaluation": round(spent.get("evaluation", 0.0), 4),
             "seconds_controller": round(spent.get("controller", 0.0), 4),
             "seconds_rest": round(spent.get("rest", 0.0), 4),
         }
-        self.rounds.append([row])
-        self.progress.round_closed(row, len(rows), self._done_share(), self.controller.logged())
+        with self.clock.phase("rest"):
+            self.rounds.append([row])
+            self.progress.round_closed(row, len(rows), self._done_share(), self.controller.logged())
 
     # -- budgets -----------------------------------------------------------------------------------------
 
@@ -243,8 +259,9 @@ class Search(BaseCallback):
             raise BudgetSpent("budget.rounds")
         if self.budget.architectures and len(self.scorer.history) >= self.budget.architectures:
             raise BudgetSpent("budget.architectures")
-        if self.budget.minutes and self.clock.total >= 60 * self.budget.minutes:
-            raise BudgetSpent("budget.minutes")
+
+    def _out_of_time(self) -> bool:
+        return bool(self.budget.minutes) and self.clock.total >= 60 * self.budget.minutes
 
     def _done_share(self) -> float:
         """How much of the tightest budget is used, 0..1."""
@@ -275,6 +292,7 @@ class Search(BaseCallback):
             "round": self.round,
             "warm_epochs": self.warm_epochs,
             "supernet": self.supernet.state(),
+            "evaluator": self.evaluator.state(),
             "controller": self.controller.state(),
             "rng": global_rng_state(),
             "history_rows": len(self.scorer.history),
@@ -285,6 +303,7 @@ class Search(BaseCallback):
         """Go on where `state` was taken; the tables were cut back to it when they were opened."""
         self.round, self.warm_epochs = state["round"], state["warm_epochs"]
         self.supernet.restore(state["supernet"])
+        self.evaluator.restore(state["evaluator"])
         self.controller.restore(state["controller"])
         self._rng = state["rng"]
 

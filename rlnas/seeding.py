@@ -30,13 +30,15 @@ def torch_stream(seed: int, name: str, device: torch.device | str = "cpu") -> to
 
 
 def global_rng_state() -> dict[str, Any]:
-    """The state of python's, numpy's and torch's global generators, as plain data and tensors."""
+    """The state of python's, numpy's and torch's global CPU generators, as plain data and tensors.
+
+    Controllers live on the CPU and everything else draws from its own streams, so the GPU's are of no matter.
+    """
     kind, keys, position, has_gauss, gauss = np.random.get_state(legacy=True)  # noqa: NPY002 - SB3 draws from it
     return {
         "python": random.getstate(),
         "numpy": (str(kind), [int(key) for key in keys], int(position), int(has_gauss), float(gauss)),
         "torch": torch.get_rng_state(),
-        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
     }
 
 
@@ -47,5 +49,3 @@ def set_global_rng_state(state: dict[str, Any]) -> None:
     kind, keys, position, has_gauss, gauss = state["numpy"]
     np.random.set_state((kind, np.array(keys, dtype=np.uint32), position, has_gauss, gauss))  # noqa: NPY002
     torch.set_rng_state(state["torch"])
-    if state["cuda"]:
-        torch.cuda.set_rng_state_all(state["cuda"])

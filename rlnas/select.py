@@ -9,6 +9,7 @@ from typing import Any
 
 from rlnas.config import SelectConfig
 from rlnas.controllers import Controller
+from rlnas.errors import RlnasError
 from rlnas.evaluators import SharedWeightsEvaluator
 from rlnas.history import Table
 from rlnas.spaces import Architecture, Space
@@ -41,6 +42,10 @@ def select(
     wanted = max(config.from_history, 0 if sources else 1)  # there is always a candidate
     for architecture in _distinct(space, best_first, wanted):
         sources.setdefault(architecture, "history")
+    if not sources:
+        raise RlnasError(
+            "nothing was scored and select.from_policy is 0, so there is no candidate; give a larger budget"
+        )
     scores = evaluator.evaluate_fully(list(sources))
     candidates = [
         Candidate(architecture, score.accuracy, source)

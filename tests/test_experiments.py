@@ -37,8 +37,10 @@ def test_every_option_composes_and_names_itself(option: str) -> None:
     group, name = option.split("=")
     extra = {"data=folder": ["data.path=x"], "data=hub": ["data.hub_id=x"]}.get(option, [])
     config = build_config(_compose([option, *extra]))
-    if group != "search":
+    if group not in ("search", "space"):
         assert getattr(config, group).name == name
+    if group == "space":
+        assert name.startswith(config.space.name)
 
 
 @pytest.mark.parametrize("path", sorted(CONF.rglob("*.yaml")), ids=lambda path: str(path.relative_to(CONF)))
@@ -58,6 +60,20 @@ def test_every_experiment_runs_shrunken(experiment: str, tmp_path: Path) -> None
     assert list((folder / "figures").glob("*.svg"))
     assert list((folder / "tensorboard").iterdir())
     rlnas.load_child(folder)
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+@pytest.mark.parametrize("option", OPTIONS)
+def test_every_option_goes_with_every_experiment(experiment: str, option: str) -> None:
+    """And wins over what the experiment chose for that axis."""
+    extra = {"data=folder": ["data.path=x"], "data=hub": ["data.hub_id=x"]}.get(option, [])
+    group = option.partition("=")[0]
+    chosen = to_dict(build_config(_compose([f"+experiment={experiment}", option, *extra])))
+    alone = to_dict(build_config(_compose([option, *extra])))
+    if group in ("space", "search", "controller"):
+        assert chosen[group] == alone[group]
+    else:
+        assert chosen[group]["name"] == alone[group]["name"]
 
 
 def test_a_bare_run_is_the_digits_experiment() -> None:

@@ -54,6 +54,14 @@ def test_cut_back_and_grown_again_equals_never_cut(tmp_path: Path) -> None:
     assert again.rows == whole.rows
 
 
+def test_rows_that_were_lost_are_an_error(tmp_path: Path) -> None:
+    table = Table(tmp_path / "t.csv", COLUMNS)
+    table.append(rows(2))
+    table.close()
+    with pytest.raises(RlnasError, match="2 rows, but the checkpoint was written after 3"):
+        Table(tmp_path / "t.csv", COLUMNS, keep=3)
+
+
 def test_a_new_table_keeps_nothing(tmp_path: Path) -> None:
     old = Table(tmp_path / "t.csv", COLUMNS)
     old.append(rows(3))

@@ -54,7 +54,7 @@ def run_until(folder: Path, sign: str, cwd: Path, stop: signal.Signals, *argumen
     "sign",
     [
         "environment.json",
-        "checkpoint/*",
+        pytest.param("checkpoint/*", marks=pytest.mark.slow),
         pytest.param("checkpoint/000002*", marks=pytest.mark.slow),
         "retrain.csv",
         pytest.param("best/*", marks=pytest.mark.slow),
@@ -143,6 +143,32 @@ def test_another_configuration_is_refused_and_the_same_one_is_not(reference: Pat
     same = rlnas(*TINY, "resume=run", cwd=tmp_path)
     assert same.returncode == 0, same.stderr
     assert_same_end(tmp_path / "run", reference)
+
+
+def test_progress_alone_may_differ_and_other_data_may_not(reference: Path, tmp_path: Path) -> None:
+    run_until(tmp_path / "run", "checkpoint/*", tmp_path, signal.SIGKILL)
+    record = json.loads((tmp_path / "run" / "environment.json").read_text())
+    other = json.loads(json.dumps(record))
+    other["config"]["data"]["limit"] = 200
+    (tmp_path / "run" / "environment.json").write_text(json.dumps(other))
+    refused = rlnas("resume=run", cwd=tmp_path)
+    assert refused.returncode == 1
+    assert "the run was trained on digits (270 training images), now digits (180)" in refused.stderr
+    (tmp_path / "run" / "environment.json").write_text(json.dumps(record))
+    done = rlnas("resume=run", "progress=off", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == ""
+    assert_same_end(tmp_path / "run", reference)
+
+
+def test_one_shot_resumes_with_its_remembered_scores(tmp_path: Path) -> None:
+    """No training between the rounds: the scores of the rounds before stay valid, and cached."""
+    one_shot = [*(item for item in TINY if "epochs_per_round" not in item), "search=one_shot", "retrain.epochs=0"]
+    assert rlnas(*one_shot, "hydra.run.dir=whole", cwd=tmp_path).returncode == 0
+    run_until(tmp_path / "run", "checkpoint/000003*", tmp_path, signal.SIGKILL, *one_shot, "hydra.run.dir=run")
+    assert rlnas("resume=run", cwd=tmp_path).returncode == 0
+    assert history(tmp_path / "run") == history(tmp_path / "whole")
+    assert any(row["cached"] == "1" for row in history(tmp_path / "run"))
 
 
 def test_resume_of_a_finished_run_changes_nothing(reference: Path) -> None:

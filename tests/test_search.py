@@ -18,6 +18,8 @@ def run(tmp_path: Path, *overrides: str) -> tuple[Path, dict[str, Any]]:
     kept = [item for item in TINY if not item.startswith("progress")]
     names = {item.partition("=")[0] for item in overrides}
     kept = [item for item in kept if item.partition("=")[0] not in names]
+    if "search=one_shot" in overrides:
+        kept.remove("search.epochs_per_round=0.5")
     folder = rlnas.run([*kept, "progress=off", "retrain.epochs=0", f"hydra.run.dir={tmp_path}/run", *overrides])
     return folder, rlnas.load_result(folder)
 
@@ -30,9 +32,7 @@ def test_alternating_trains_the_shared_weights_in_every_round(tmp_path: Path) ->
 
 
 def test_one_shot_trains_them_only_before(tmp_path: Path) -> None:
-    folder, _ = run(
-        tmp_path, "search=one_shot", "search.warmup_epochs=2", "budget.rounds=2", "search.epochs_per_round=0"
-    )
+    folder, _ = run(tmp_path, "search=one_shot", "search.warmup_epochs=2", "budget.rounds=2")
     rows = read_rows(folder / "rounds.csv")
     assert [float(row["epoch"]) for row in rows] == [2.0, 2.0]
     assert all(row["child_loss"] == "" for row in rows)
@@ -56,6 +56,24 @@ def test_rewards_of_the_accuracy_shape_are_accuracies_and_of_the_cubed_their_cub
     folder, _ = run(tmp_path / "cubed", "budget.rounds=1", "reward.shape=accuracy_cubed")
     for row in read_rows(folder / "history.csv"):
         assert float(row["reward"]) == pytest.approx(float(row["accuracy"]) ** 3)
+
+
+def test_a_budget_that_ends_with_a_batch_is_named_too(tmp_path: Path) -> None:
+    _, result = run(tmp_path, "budget.rounds=0", "budget.architectures=12")
+    assert (result["children_evaluated"], result["stopped_by"]) == (12, "budget.architectures")
+
+
+def test_the_skip_penalty_is_logged(tmp_path: Path) -> None:
+    folder, _ = run(tmp_path, "budget.rounds=1", "reward.skip_weight=0.5", "space.layers=4")
+    row = read_rows(folder / "rounds.csv")[0]
+    penalty = float(row["skip_penalty_mean"])
+    assert penalty > 0
+    assert float(row["accuracy_mean"]) - float(row["reward_mean"]) == pytest.approx(penalty)
+
+
+def test_a_controller_that_diverges_names_round_and_option(tmp_path: Path) -> None:
+    with pytest.raises(rlnas.RlnasError, match=r"round 1: the controller's policy is nan .*learning_rate"):
+        run(tmp_path, "controller.params.learning_rate=1e30")
 
 
 @pytest.mark.parametrize("controller", ["ppo", "random"])

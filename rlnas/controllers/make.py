@@ -59,6 +59,10 @@ class Controller(Protocol):
         """Draw architectures without learning."""
         ...
 
+    def sound(self) -> bool:
+        """Whether every parameter is a finite number."""
+        ...
+
     def logged(self) -> dict[str, float]:
         """Values of the last update, by name."""
         ...

@@ -45,6 +45,10 @@ class RandomSearch:
         """Draw architectures."""
         return [self.env.nas_space.sample(self.rng) for _ in range(count)]
 
+    def sound(self) -> bool:
+        """There is no parameter."""
+        return True
+
     def logged(self) -> dict[str, float]:
         """Nothing is learned."""
         return {}

@@ -62,6 +62,10 @@ class Sb3Controller:
 
         return isinstance(self.model.policy, MaskableActorCriticPolicy)
 
+    def sound(self) -> bool:
+        """Whether every parameter is a finite number."""
+        return all(bool(parameter.isfinite().all()) for parameter in self.model.policy.parameters())
+
     def logged(self) -> dict[str, float]:
         """What the algorithm logged of its last update, by name."""
         values: dict[str, Any] = self.model.logger.name_to_value

@@ -1,6 +1,6 @@
 """Evaluators: architectures -> scores."""
 
-from rlnas.evaluators.score import Evaluator, Score
+from rlnas.evaluators.score import Evaluator, ResumableEvaluator, Score
 from rlnas.evaluators.shared_weights import SharedWeightsEvaluator
 
-__all__ = ["Evaluator", "Score", "SharedWeightsEvaluator"]
+__all__ = ["Evaluator", "ResumableEvaluator", "Score", "SharedWeightsEvaluator"]

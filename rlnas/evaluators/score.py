@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from rlnas.spaces import Architecture
 
@@ -23,4 +23,16 @@ class Evaluator(Protocol):
 
     def evaluate(self, architectures: Sequence[Architecture]) -> list[Score]:
         """One score for each architecture, in order."""
+        ...
+
+
+class ResumableEvaluator(Evaluator, Protocol):
+    """An evaluator whose memory a checkpoint holds."""
+
+    def state(self) -> dict[str, Any]:
+        """Everything the next scores depend on."""
+        ...
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on where `state` was taken."""
         ...

@@ -48,6 +48,8 @@ class SharedWeightsEvaluator:
         """Scores on this version's draw of validation images; of equal architectures one is computed."""
         if self._cache_version != self.supernet.version:
             self._cache, self._cache_version = {}, self.supernet.version
+            self._batches = []
+        if not self._batches:
             self._batches = self._split(self._draw())
         scores = []
         for architecture in architectures:
@@ -68,6 +70,16 @@ class SharedWeightsEvaluator:
             accuracy = self._accuracy(architecture, batches)
             scores.append(Score(accuracy, time.perf_counter() - start))
         return scores
+
+    def state(self) -> dict[str, Any]:
+        """The scores that are remembered; the images follow from seed and version."""
+        return {"version": self._cache_version, "cache": list(self._cache.items())}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on where `state` was taken."""
+        self._cache_version = state["version"]
+        self._cache = {tuple(architecture): accuracy for architecture, accuracy in state["cache"]}
+        self._batches = []
 
     def _draw(self) -> Images:
         """This version's validation images; the draw depends on the seed and the version alone."""

@@ -1,4 +1,4 @@
-"""What a run folder holds, read once and checked: the one place that knows its files' names and columns."""
+"""What a run folder holds, read once and checked."""
 
 import json
 import math
@@ -12,24 +12,9 @@ import pandas as pd
 from rlnas.config import build_space_config, read_composed
 from rlnas.errors import RlnasError
 from rlnas.graph import Graph, cost
+from rlnas.history import HISTORY, RETRAIN, ROUNDS
 from rlnas.spaces import Architecture, ChainSpace, make_space
 
-HISTORY = ("index", "round", "architecture", "code", "reward", "accuracy", "params", "flops", "seconds", "cached")
-ROUNDS = (
-    "round",
-    "epoch",
-    "child_loss",
-    "learning_rate",
-    "architectures",
-    "reward_mean",
-    "accuracy_mean",
-    "accuracy_best",
-    "random_accuracy_mean",
-    "random_reward_mean",
-    "entropy",
-    "skip_rate",
-)
-RETRAIN = ("epoch", "loss", "valid_accuracy")
 PHASES = ("data", "warmup", "child", "evaluation", "controller", "select", "retrain")  # then others, then rest
 TEXT = ("architecture", "code")  # code is a big integer: beyond 64 bits, so never a number here
 OPTIONAL = ("child_loss", "learning_rate", "random_accuracy_mean", "random_reward_mean", "skip_rate", "valid_accuracy")

@@ -16,7 +16,7 @@ from rlnas.spaces import make_space
 IMAGES: dict[str, Any] = {"channels": 3, "size": 32, "classes": [f"class{i}" for i in range(10)]}
 ROUND_COLUMNS = (
     "round,epoch,child_loss,learning_rate,architectures,reward_mean,accuracy_mean,accuracy_best,"
-    "random_accuracy_mean,random_reward_mean,entropy,skip_rate,seconds_child,seconds_evaluation,"
+    "random_accuracy_mean,random_reward_mean,entropy,skip_rate,skip_penalty_mean,seconds_child,seconds_evaluation,"
     "seconds_controller,seconds_rest"
 )
 
@@ -70,7 +70,7 @@ def build_run(
         skip_rate = f"{0.5 - 0.4 * progress:.3f}" if searched.skip_bits else ""
         table.append(
             f"{number},{number},{2.2 - progress:.4f},0.05,{len(scored)},{mean_reward:.4f},{mean:.4f},{top:.4f},"
-            f"{random},{1 - 0.7 * progress:.3f},{skip_rate},20.0,6.0,1.5,0.2"
+            f"{random},{1 - 0.7 * progress:.3f},{skip_rate},0.0,20.0,6.0,1.5,0.2"
         )
     ranked = sorted(scored, key=lambda entry: -entry[0])[:10]
     if not ranked:
