@@ -54,7 +54,7 @@ def run_until(folder: Path, sign: str, cwd: Path, stop: signal.Signals, *argumen
     "sign",
     [
         "environment.json",
-        pytest.param("checkpoint/*", marks=pytest.mark.slow),
+        pytest.param("checkpoint/*.checkpoint", marks=pytest.mark.slow),
         pytest.param("checkpoint/000002*", marks=pytest.mark.slow),
         "retrain.csv",
         pytest.param("best/*", marks=pytest.mark.slow),
@@ -92,7 +92,7 @@ def test_killed_at_20_random_instants(tmp_path: Path) -> None:
 
 
 def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(reference: Path, tmp_path: Path) -> None:
-    code, err = run_until(tmp_path / "run", "checkpoint/*", tmp_path, signal.SIGINT)
+    code, err = run_until(tmp_path / "run", "checkpoint/*.checkpoint", tmp_path, signal.SIGINT)
     assert code == 130
     assert "Traceback" not in err
     assert "resume=run" in err
@@ -134,7 +134,7 @@ def test_all_checkpoints_damaged_is_an_error(tmp_path: Path) -> None:
 
 
 def test_another_configuration_is_refused_and_the_same_one_is_not(reference: Path, tmp_path: Path) -> None:
-    run_until(tmp_path / "run", "checkpoint/*", tmp_path, signal.SIGKILL)
+    run_until(tmp_path / "run", "checkpoint/*.checkpoint", tmp_path, signal.SIGKILL)
     before = history(tmp_path / "run")
     other = rlnas(*TINY, "child.learning_rate=0.01", "resume=run", cwd=tmp_path)
     assert other.returncode == 1
@@ -146,7 +146,7 @@ def test_another_configuration_is_refused_and_the_same_one_is_not(reference: Pat
 
 
 def test_progress_alone_may_differ_and_other_data_may_not(reference: Path, tmp_path: Path) -> None:
-    run_until(tmp_path / "run", "checkpoint/*", tmp_path, signal.SIGKILL)
+    run_until(tmp_path / "run", "checkpoint/*.checkpoint", tmp_path, signal.SIGKILL)
     record = json.loads((tmp_path / "run" / "environment.json").read_text())
     other = json.loads(json.dumps(record))
     other["config"]["data"]["limit"] = 200

@@ -11,6 +11,7 @@ exist yet) has one legal value there, 0.
 
 import json
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -24,7 +25,7 @@ Architecture = tuple[int, ...]
 Prefix = Sequence[Sequence[int]]  # the actions taken so far, one row a step
 
 
-class Space:
+class Space(ABC):
     """A finite space of architectures that are sequences of independent decisions.
 
     name: as in the config group `space`.
@@ -151,13 +152,13 @@ class Space:
 
     # -- forms ---------------------------------------------------------------------------------------
 
+    @abstractmethod
     def text(self, architecture: Sequence[int]) -> str:
         """A form a person can read, that `parse` takes back; without commas."""
-        raise NotImplementedError
 
+    @abstractmethod
     def parse(self, text: str) -> Architecture:
         """The architecture of a text form; RlnasError if it is none."""
-        raise NotImplementedError
 
     def to_json(self, architecture: Sequence[int]) -> str:
         """JSON with the space's name, the text, the rank (as a string: it may exceed 2^53) and decisions."""
@@ -186,14 +187,14 @@ class Space:
             "decisions": list(values),
         }
 
+    @abstractmethod
     def graph(self, architecture: Sequence[int], *, image_channels: int, image_size: int, classes: int) -> Graph:
         """The network: for images of `image_channels` and `image_size` x `image_size` pixels."""
-        raise NotImplementedError
 
+    @abstractmethod
     def operator_labels(self, architecture: Sequence[int]) -> list[str]:
         """The operator of each layer, for figures and frequencies."""
-        raise NotImplementedError
 
+    @abstractmethod
     def skips(self, architecture: Sequence[int]) -> list[tuple[int, int]]:
         """The skip connections as (from layer, to layer), layers numbered from 1; empty without any."""
-        raise NotImplementedError

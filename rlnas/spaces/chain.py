@@ -5,6 +5,7 @@ connected to it: C^N * 2^((N-1)(N-2)/2) architectures. ENAS also makes the edge 
 always exists (the survey's count).
 """
 
+from abc import abstractmethod
 from collections.abc import Sequence
 
 import numpy as np
@@ -31,13 +32,13 @@ class ChainSpace(Space):
         nvec = self.factors + (2,) * bits
         super().__init__(choices=[nvec[component] for step in layout for component in step], nvec=nvec, layout=layout)
 
+    @abstractmethod
     def operator_name(self, factors: Sequence[int]) -> str:
         """The text of an operator given the index of each factor."""
-        raise NotImplementedError
 
+    @abstractmethod
     def operator_factors(self, name: str) -> tuple[int, ...]:
         """The inverse of `operator_name`; RlnasError for an unknown name."""
-        raise NotImplementedError
 
     def split(self, architecture: Sequence[int]) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
         """For each layer: its factors, and the layers (from 0) whose outputs are added to it."""
