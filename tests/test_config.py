@@ -153,7 +153,8 @@ def test_what_is_wrong_is_named(values, message):
 
 @pytest.mark.parametrize("budget", [{"rounds": 1}, {"rounds": 0, "architectures": 1}, {"rounds": 0, "minutes": 0.1}])
 def test_one_budget_is_enough(budget):
-    build_config({"budget": budget})
+    built = build_config({"budget": budget}).budget
+    assert {key: getattr(built, key) for key in budget} == budget
 
 
 def test_no_budget_is_needed_to_retrain_one_architecture():

@@ -61,7 +61,8 @@ def test_a_transparent_palette_does_not_warn() -> None:
     image.putpalette([0, 0, 0, 255, 0, 0])
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        decode([png(image, transparency=b"\x00\x80")], ["a"], 4)
+        pixels = decode([png(image, transparency=b"\x00\x80")], ["a"], 4)
+    assert pixels.shape == (1, 3, 4, 4)
 
 
 @pytest.mark.parametrize(
