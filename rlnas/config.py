@@ -158,10 +158,12 @@ class BudgetConfig:
 
 @dataclass
 class SelectConfig:
-    """Who is scored again on the whole validation split when the search ends."""
+    """Who is scored again when the search ends, and which of them are trained on alone before one is chosen."""
 
     from_policy: int = ranged(20, 0, 100000)
     from_history: int = ranged(20, 0, 100000)
+    finalists: int = ranged(5, 1, 100000)
+    finalist_epochs: float = ranged(1.0, 0, 10000, above=True)
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""The one exception whose message is meant for the person at the keyboard."""
+"""The exceptions whose message is meant for the person at the keyboard."""
 
 
 class RlnasError(Exception):
@@ -6,3 +6,7 @@ class RlnasError(Exception):
 
     The command line prints the message without a traceback and exits with status 1.
     """
+
+
+class Diverged(RlnasError):
+    """The loss of a training is no longer finite."""

@@ -148,11 +148,16 @@ class Job:
             search.restore(self.saved)
         search.run()
         with self.clock.phase("select"):
-            candidates = select(config.select, self.space, self.history, controller, evaluator)
-        self.progress.say(
-            f"search ended by {search.stopped_by} after {len(self.history)} architectures; best of "
-            f"{len(candidates)} candidates on the whole validation split: {candidates[0].accuracy:.4f}"
-        )
+            self.progress.say(f"search ended by {search.stopped_by} after {len(self.history)} architectures")
+            candidates = select(
+                config.select,
+                self.space,
+                self.history,
+                controller,
+                evaluator,
+                frozen=config.search.epochs_per_round == 0,
+                say=self.progress.say,
+            )
         return {
             "candidates": [self._describe(candidate) for candidate in candidates],
             "search_accuracy": candidates[0].accuracy,
@@ -173,7 +178,9 @@ class Job:
             "architecture": self.space.text(candidate.architecture),
             "code": str(self.space.rank(candidate.architecture)),
             "accuracy": candidate.accuracy,
-            "source": candidate.source,
+            "alone_accuracy": candidate.alone,
+            "source": "policy" if candidate.round is None else "history",
+            "round": candidate.round,
             "params": price.params,
             "flops": price.flops,
         }

@@ -77,8 +77,9 @@ class Progress:
         """A round is over: its row of rounds.csv, how many it scored, the share of the budget used."""
         now = time.monotonic()
         if self._done_before is None:  # the first round here; earlier ones, if any, belong to another process
-            self._done_before, self._since = done, now - row["seconds_child"] - row["seconds_evaluation"]
-            rate_of_progress = done / max(row["round"], 1) / max(now - self._since, 1e-9)
+            self._done_before, self._since = done, now
+            seconds = row["seconds_child"] + row["seconds_evaluation"]
+            rate_of_progress = done / max(row["round"], 1) / max(seconds, 1e-9)
         else:
             rate_of_progress = (done - self._done_before) / max(now - self._since, 1e-9)
         remaining = (1 - done) / rate_of_progress if rate_of_progress > 0 else 0.0

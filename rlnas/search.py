@@ -158,7 +158,7 @@ class Search(BaseCallback):
     def warm_up(self) -> None:
         """One-shot: train the shared weights on uniformly random architectures before the controller acts."""
         while self.warm_epochs < self.config.warmup_epochs and not self._out_of_time():
-            steps = self.supernet.steps_for(1)
+            steps = self.supernet.steps_until(self.warm_epochs + 1)
             rng = numpy_stream(self.seed, f"warmup/{self.warm_epochs}")
             self.warm_epochs += 1
             what = f"warm-up epoch {self.warm_epochs}"
@@ -189,7 +189,8 @@ class Search(BaseCallback):
         self._first_row = len(self.scorer.history)
         self._before = self.clock.read()
         self._open, self._sampled, self._child_loss = True, [], None
-        steps = self.supernet.steps_for(self.config.epochs_per_round)
+        rounds = self.round + 1
+        steps = self.supernet.steps_until(self.config.warmup_epochs + rounds * self.config.epochs_per_round)
         if steps:
             what = f"round {self.round + 1}"
             self._sampled = self.controller.sample(self._graphs_for(steps))
@@ -216,7 +217,7 @@ class Search(BaseCallback):
             "round": self.round,
             "epoch": self.supernet.epoch,
             "child_loss": self._child_loss,
-            "learning_rate": self.supernet.learning_rate,
+            "learning_rate": self.supernet.learning_rate(max(self.supernet.trainer.steps - 1, 0)),
             "architectures": len(self.scorer.history),
             "reward_mean": _mean([float(row["reward"]) for row in rows]),
             "accuracy_mean": _mean([float(row["accuracy"]) for row in rows]),

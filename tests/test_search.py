@@ -114,13 +114,34 @@ def test_the_control_is_uniform_and_no_part_of_the_history(tmp_path: Path) -> No
 
 
 def test_the_best_is_the_first_candidate_and_candidates_are_sorted(tmp_path: Path) -> None:
-    _, result = run(tmp_path, "budget.rounds=1", "select.from_policy=3", "select.from_history=3")
+    options = ("budget.rounds=1", "select.from_policy=3", "select.from_history=3", "select.finalists=1")
+    _, result = run(tmp_path, *options)
     accuracies = [candidate["accuracy"] for candidate in result["candidates"]]
     assert accuracies == sorted(accuracies, reverse=True)
+    assert {candidate["alone_accuracy"] for candidate in result["candidates"]} == {None}
     assert {candidate["source"] for candidate in result["candidates"]} == {"policy", "history"}
     assert result["best"]["code"] == result["candidates"][0]["code"]
     assert result["best"]["search_accuracy"] == accuracies[0]
     assert result["best"]["test_accuracy"] is None
+
+
+def test_the_best_is_the_best_finalist(tmp_path: Path) -> None:
+    options = ("select.from_policy=3", "select.from_history=3", "select.finalists=3", "select.finalist_epochs=0.5")
+    _, result = run(tmp_path, "budget.rounds=2", *options)
+    alone = [candidate["alone_accuracy"] for candidate in result["candidates"]]
+    assert alone[:3] == sorted(alone[:3], reverse=True)
+    assert set(alone[3:]) <= {None}
+    assert len({candidate["round"] for candidate in result["candidates"][:3]}) == 3  # the policy and two rounds
+    assert result["best"]["code"] == result["candidates"][0]["code"]
+    assert result["best"]["search_accuracy"] == result["candidates"][0]["accuracy"]
+
+
+def test_the_last_round_ends_the_cosine(tmp_path: Path) -> None:
+    """300 images give 3 steps an epoch here; the last of 1 + 3 x 0.5 epochs is taken at the lowest rate."""
+    folder, _ = run(tmp_path, "budget.rounds=3", "child.restart_epochs=2.5", "child.learning_rate=0.1")
+    rates = [float(row["learning_rate"]) for row in read_rows(folder / "rounds.csv")]
+    assert rates == sorted(rates, reverse=True)
+    assert rates[-1] < 0.02
 
 
 @pytest.mark.parametrize("controller", ["a2c", "maskable_ppo", "recurrent_ppo", "reinforce", "reinforce_enas"])

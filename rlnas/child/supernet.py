@@ -3,6 +3,7 @@
 import itertools
 import math
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -14,7 +15,7 @@ from rlnas.child.trainer import Sgd, Trainer
 from rlnas.child.weights import Weights
 from rlnas.config import ChildConfig
 from rlnas.data import ImageData
-from rlnas.errors import RlnasError
+from rlnas.errors import Diverged
 from rlnas.execution import Execution
 from rlnas.graph import Graph
 from rlnas.seeding import torch_stream
@@ -34,6 +35,7 @@ def cosine_restarts(epoch: float, *, high: float, low: float, first: float, fact
 class Supernet:
     """The shared weights with all that trains them.
 
+    purpose: names the random streams of its training.
     version: grows with every training run, so that scores can be cached by it.
     """
 
@@ -45,6 +47,7 @@ class Supernet:
         track_statistics: bool,
         execution: Execution,
         seed: int,
+        purpose: str = "child",
     ):
         self.config = config
         self.execution = execution
@@ -59,9 +62,9 @@ class Supernet:
             batch_size=config.batch_size,
             execution=execution,
             seed=seed,
-            purpose="child",
+            purpose=purpose,
         )
-        noise = Noise(config.dropout, config.drop_path, torch_stream(seed, "child/noise", execution.device))
+        noise = Noise(config.dropout, config.drop_path, torch_stream(seed, f"{purpose}/noise", execution.device))
         sgd = Sgd(config.momentum, config.weight_decay, config.clip, config.label_smoothing)
         self.trainer = Trainer(self.weights, self.batches, noise, sgd)
         self.version = 0
@@ -71,40 +74,65 @@ class Supernet:
         """How many epochs the weights have been trained for."""
         return self.trainer.steps / self.batches.per_epoch
 
-    @property
-    def learning_rate(self) -> float:
-        """Of the next step."""
+    def learning_rate(self, step: int) -> float:
+        """Of the step before which `step` others were taken."""
         return cosine_restarts(
-            self.epoch,
+            step / self.batches.per_epoch,
             high=self.config.learning_rate,
             low=self.config.learning_rate_min,
             first=self.config.restart_epochs,
             factor=self.config.restart_factor,
         )
 
-    def steps_for(self, epochs: float) -> int:
-        """Mini-batches in this many epochs."""
-        return round(epochs * self.batches.per_epoch)
+    def steps_until(self, epochs: float) -> int:
+        """Steps that are missing until the weights have been trained for `epochs` in all.
+
+        Counted from the start, so that parts of an epoch never add up to a step more than the whole, which
+        would be the first of the next cosine: one step at its high rate undoes the annealing.
+        """
+        return max(0, round(epochs * self.batches.per_epoch) - self.trainer.steps)
 
     def train(self, graphs: Iterable[Graph], steps: int, *, what: str) -> float:
         """Take `steps` steps, each on the next `architectures_per_step` graphs; returns the mean loss.
 
-        Raises RlnasError, naming `what` was being trained, when the loss is not finite.
+        Raises Diverged, naming `what` was being trained, when the loss is not finite.
         """
         train_mode(self.weights)
         supply = iter(graphs)
         total = torch.zeros((), device=self.execution.device)
         for _ in range(steps):
             chosen = list(itertools.islice(supply, self.config.architectures_per_step))
-            total += self.trainer.step(chosen, self.learning_rate)
+            total += self.trainer.step(chosen, self.learning_rate(self.trainer.steps))
         self.version += 1
         loss = float(total) / max(steps, 1)  # read once: no synchronisation in each step
         if not math.isfinite(loss):
-            raise RlnasError(
+            raise Diverged(
                 f"{what}: the loss of the shared weights is {loss}; lower child.learning_rate "
                 f"(now {self.config.learning_rate:g}) or set child.clip (now {self.config.clip:g}, 0 is off)"
             )
         return loss
+
+    def alone(self, graph: Graph, data: ImageData, *, epochs: float, seed: int) -> "Supernet":
+        """A copy of the weights that `graph` uses, trained on for `epochs` (> 0) with this graph only.
+
+        Weights that serve all architectures suit none; after a part of an epoch of its own, what an
+        architecture can do shows better. Same recipe, one cosine, and for every graph the same batches.
+        The shared weights stay as they are.
+
+        Raises Diverged when the loss is not finite.
+        """
+        self.weights.ensure(graph)
+        config = replace(self.config, restart_epochs=epochs, architectures_per_step=1)
+        track_statistics = self.weights.track_statistics
+        copy = Supernet(
+            config, data, track_statistics=track_statistics, execution=self.execution, seed=seed, purpose="alone"
+        )
+        copy.weights.ensure(graph)
+        shared = self.weights.state_dict()
+        copy.weights.load_state_dict({name: shared[name] for name in copy.weights.state_dict()})
+        steps = max(1, copy.steps_until(epochs))
+        copy.train(itertools.repeat(graph), steps, what="an architecture alone")
+        return copy
 
     def state(self) -> dict[str, Any]:
         """Everything the next training depends on."""

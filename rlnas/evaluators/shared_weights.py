@@ -71,6 +71,18 @@ class SharedWeightsEvaluator:
             scores.append(Score(accuracy, time.perf_counter() - start))
         return scores
 
+    def evaluate_alone(self, architecture: Architecture, epochs: float) -> Score:
+        """Score on the whole validation split with the weights trained on for `epochs` (> 0) for this one alone.
+
+        Raises Diverged when that training does.
+        """
+        start = time.perf_counter()
+        alone = self.supernet.alone(self.graph_of(architecture), self.data, epochs=epochs, seed=self._seed)
+        score = SharedWeightsEvaluator(self.config, alone, self.data, self.graph_of, seed=self._seed).evaluate_fully(
+            [architecture]
+        )[0]
+        return Score(score.accuracy, time.perf_counter() - start)
+
     def state(self) -> dict[str, Any]:
         """The scores that are remembered; the images follow from seed and version."""
         return {"version": self._cache_version, "cache": list(self._cache.items())}

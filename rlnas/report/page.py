@@ -184,6 +184,7 @@ def _candidates(run: Run) -> str:
     rows = [
         (
             str(place) + (" (found)" if str(item.get("code")) == code else ""),
+            text.percent(item.get("alone_accuracy")),
             text.percent(item.get("accuracy")),
             escape(sources.get(str(item.get("source")), str(item.get("source") or ""))),
             text.quantity(item.get("params")),
@@ -194,10 +195,11 @@ def _candidates(run: Run) -> str:
     ]
     chosen = {place for place, item in enumerate(candidates) if str(item.get("code")) == code}
     more = len(candidates) - len(rows)
-    caption = "Scored again with shared weights, on the whole validation split; best first."
+    caption = "Accuracy on the whole validation split: with the final shared weights and, for the finalists, after "
+    caption += "training on alone for a short time, which decides."
     caption += f" {more} more are in result.json." if more > 0 else ""
-    head = ("place", "accuracy", "from", "parameters", "FLOPs", "architecture")
-    table = _table(head, rows, numbers=(1, 3, 4), whole=(0, 2), caption=caption, chosen=chosen, long=5)
+    head = ("place", "alone", "shared weights", "from", "parameters", "FLOPs", "architecture")
+    table = _table(head, rows, numbers=(1, 2, 4, 5), whole=(0, 3), caption=caption, chosen=chosen, long=6)
     return f'<section>\n<h2>Best candidates</h2>\n<div class="card scroll">{table}</div>\n</section>'
 
 

@@ -1,7 +1,11 @@
 """Training shared weights and stand-alone children: whose parameters move, by how much, and exact resuming."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch.nn import functional as F
 
 from rlnas.child.network import Noise, run
@@ -11,7 +15,7 @@ from rlnas.child.supernet import Supernet, cosine_restarts
 from rlnas.child.trainer import Sgd, Trainer
 from rlnas.child.weights import named_tensors
 from rlnas.config import EvaluatorConfig, RetrainConfig
-from rlnas.errors import RlnasError
+from rlnas.errors import Diverged, RlnasError
 from rlnas.evaluators import SharedWeightsEvaluator
 from rlnas.spaces import NasrlSpace
 
@@ -217,12 +221,36 @@ def test_the_supernet_follows_its_schedule(supernet, graphs):
     assert net.batches.per_epoch == 3
     rates = []
     for _ in range(13):
-        rates.append(net.learning_rate)
+        rates.append(net.learning_rate(net.trainer.steps))
         net.train(iter(graphs), 1, what="test")
         assert net.trainer._optimizer.param_groups[0]["lr"] == rates[-1]
     assert rates[0] == rates[6] == rates[12] == 0.05
     assert rates[:6] == sorted(rates[:6], reverse=True)
     assert net.epoch == pytest.approx(13 / 3)
+
+
+@given(
+    per_epoch=st.integers(1, 2000),
+    warmup=st.integers(0, 9),
+    share=st.decimals("0.01", "3", places=2).map(float),
+    rounds=st.integers(1, 40),
+)
+def test_parts_of_epochs_add_up_to_the_whole(per_epoch, warmup, share, rounds):
+    steps = 0
+    for number in range(1, rounds + 1):
+        net = SimpleNamespace(batches=SimpleNamespace(per_epoch=per_epoch), trainer=SimpleNamespace(steps=steps))
+        steps += Supernet.steps_until(net, warmup + number * share)
+    assert steps == round(per_epoch * (warmup + rounds * share))
+
+
+def test_rounds_of_a_part_of_an_epoch_do_not_reach_the_next_cosine():
+    """703 steps an epoch, 2 + 10 x 0.6 epochs: rounding each round up gives two steps at the highest rate."""
+    steps = 0
+    for epochs in (1, 2, *(2 + number * 0.6 for number in range(1, 11))):
+        net = SimpleNamespace(batches=SimpleNamespace(per_epoch=703), trainer=SimpleNamespace(steps=steps))
+        steps += Supernet.steps_until(net, epochs)
+    assert steps == 8 * 703
+    assert 2 * 703 + 10 * round(0.6 * 703) > 8 * 703
 
 
 @pytest.mark.parametrize(("progress", "rate"), [(0, 0.1), (0.1, 0.55), (0.2, 1.0), (0.6, 0.5), (1, 0)])
@@ -260,6 +288,55 @@ def test_batches_walk_every_image_once_an_epoch(supernet, data):
 
 def test_a_batch_size_above_the_data_is_the_data(supernet):
     assert supernet(batch_size=1000).batches.size == 48
+
+
+# -- an architecture alone ---------------------------------------------------------------------------------
+
+
+def test_alone_trains_a_copy_of_its_own_weights_only(supernet, graphs, data):
+    net = supernet()
+    net.train(iter(graphs), 4, what="test")
+    before, version = named_tensors(net.weights), net.version
+    before = {name: tensor.clone() for name, tensor in before.items()}
+    alone = net.alone(graphs[0], data, epochs=2, seed=3)
+    assert same(named_tensors(net.weights), before)
+    assert net.version == version
+    assert set(alone.weights.specs) == {node.key for node in graphs[0].nodes if node.key}
+    assert set(alone.weights.specs) < set(net.weights.specs)
+    assert alone.trainer.steps == 2 * 3
+    assert alone.learning_rate(5) < alone.learning_rate(0) == 0.05
+
+
+def test_alone_starts_at_the_shared_weights(supernet, graphs, data):
+    """With a step of hardly any length the copy still is the shared weights, not the first ones."""
+    net = supernet()
+    net.train(iter(graphs * 9), 9, what="test")
+    still = supernet(learning_rate=1e-12, learning_rate_min=0)
+    still.restore(net.state())
+    first = supernet()
+    first.weights.ensure(graphs[0])
+    alone = still.alone(graphs[0], data, epochs=0.3, seed=3)
+    assert alone.trainer.steps == 1
+    for name, parameter in alone.weights.named_parameters():
+        torch.testing.assert_close(parameter, net.weights.get_parameter(name))
+    kernel = "by_key.stem.0.weight"
+    assert not torch.allclose(alone.weights.get_parameter(kernel), first.weights.get_parameter(kernel))
+
+
+def test_every_graph_alone_trains_on_the_same_batches(supernet, graphs, data):
+    nets = [supernet(dropout=0.3).alone(graph, data, epochs=1, seed=3) for graph in graphs[:2]]
+    assert torch.equal(nets[0].batches.order, nets[1].batches.order)
+    assert torch.equal(nets[0].batches.augment_stream.get_state(), nets[1].batches.augment_stream.get_state())
+    again = supernet(dropout=0.3).alone(graphs[0], data, epochs=1, seed=3)
+    assert same(named_tensors(again.weights), named_tensors(nets[0].weights))
+
+
+def test_alone_can_diverge(supernet, graphs, data):
+    net = supernet()
+    net.weights.ensure(graphs[0])
+    net.weights.by_key["stem"][0].weight.data.fill_(float("nan"))
+    with pytest.raises(Diverged, match="an architecture alone: the loss of the shared weights is nan"):
+        net.alone(graphs[0], data, epochs=1, seed=0)
 
 
 # -- non-finite losses -------------------------------------------------------------------------------------
