@@ -79,11 +79,40 @@ class NasrlFactoredConfig:
     strides_width: list[int] = field(default_factory=lambda: [1])
 
 
-SpaceConfig = NasrlConfig | NasrlFactoredConfig
-SPACE_CONFIGS: dict[str, type[NasrlConfig] | type[NasrlFactoredConfig]] = {
+@dataclass
+class TableConfig:
+    """Which columns of a tabular benchmark are what; see rlnas.tabular.read. `reward`: one name or a list."""
+
+    name: str = "table"
+    path: str | None = None
+    decisions: list[str] = field(default_factory=list)
+    reward: Any = None
+    score: str | None = None
+    seconds: str | None = None
+    params: str | None = None
+    flops: str | None = None
+
+
+@dataclass
+class NasBenchMacroConfig:
+    """Where NAS-Bench-Macro's file is; see rlnas.tabular.nas_bench_macro."""
+
+    name: str = "nas_bench_macro"
+    path: str | None = None
+
+
+NetworkSpaceConfig = NasrlConfig | NasrlFactoredConfig
+TableSpaceConfig = TableConfig | NasBenchMacroConfig
+SpaceConfig = NetworkSpaceConfig | TableSpaceConfig
+NETWORK_SPACE_CONFIGS: dict[str, type[NasrlConfig] | type[NasrlFactoredConfig]] = {
     "nasrl": NasrlConfig,
     "nasrl_factored": NasrlFactoredConfig,
 }
+TABLE_SPACE_CONFIGS: dict[str, type[TableConfig] | type[NasBenchMacroConfig]] = {
+    "table": TableConfig,
+    "nas_bench_macro": NasBenchMacroConfig,
+}
+SPACE_CONFIGS: dict[str, Any] = {**NETWORK_SPACE_CONFIGS, **TABLE_SPACE_CONFIGS}
 
 
 @dataclass
@@ -106,13 +135,22 @@ class ChildConfig:
 
 @dataclass
 class EvaluatorConfig:
-    """How a child is scored; see rlnas.evaluators.shared_weights."""
+    """How an architecture is scored. `tabular` looks it up; the options are those of `shared_weights`."""
 
-    name: str = one_of("shared_weights", "shared_weights")
+    name: str = one_of("shared_weights", "shared_weights", "tabular")
     images: int = ranged(1000, 0)
     batch_size: int = ranged(500, 2, 65536)
     norm: str = one_of("batch", "batch", "recalibrate", "running")
     recalibrate_batches: int = ranged(4, 1, 1000)
+
+
+@dataclass
+class ImitationConfig:
+    """How a policy repeats the best architectures so far; see rlnas.controllers.imitation. Weight 0: not at all."""
+
+    weight: float = ranged(0.0, 0)
+    best: int = ranged(10, 1, 10000)
+    passes: int = ranged(1, 1, 1000)
 
 
 @dataclass
@@ -126,6 +164,7 @@ class ControllerConfig:
     episodes: int = ranged(10, 1, 10000)
     params: dict[str, Any] = field(default_factory=dict)
     policy_params: dict[str, Any] = field(default_factory=dict)
+    imitation: ImitationConfig = field(default_factory=ImitationConfig)
 
 
 @dataclass
@@ -135,6 +174,7 @@ class RewardConfig:
     shape: str = one_of("accuracy", "accuracy", "accuracy_cubed")
     skip_weight: float = ranged(0.0, 0, 100)
     skip_target: float = ranged(0.4, 0.001, 0.999)
+    scale: str = one_of("auto", "auto", "none", "standard", "rank")
 
 
 @dataclass
@@ -154,6 +194,7 @@ class BudgetConfig:
     rounds: int = ranged(10, 0)
     architectures: int = ranged(0, 0)
     minutes: float = ranged(0.0, 0)
+    table_seconds: float = ranged(0.0, 0)
 
 
 @dataclass
@@ -232,12 +273,40 @@ def build_config(composed: Any) -> Config:
     config.space = space
     _check_ranges(config, "")
     budget = config.budget
-    if config.architecture is None and not (budget.rounds or budget.architectures or budget.minutes):
+    limits = (budget.rounds, budget.architectures, budget.minutes, budget.table_seconds)
+    if config.architecture is None and not any(limits):
         raise RlnasError(
-            "budget.rounds, budget.architectures and budget.minutes are all 0, so the search would never "
-            "end; set one of them"
+            "budget.rounds, budget.architectures, budget.minutes and budget.table_seconds are all 0, so the search "
+            "would never end; set one of them"
         )
+    _check_combination(config)
     return config
+
+
+def _check_combination(config: Config) -> None:
+    """Tables are looked up, networks are trained; RlnasError for a mixture."""
+    table = config.space.name in TABLE_SPACE_CONFIGS
+    if table != (config.evaluator.name == "tabular"):
+        fitting = "evaluator=tabular search=tabular" if table else "evaluator=shared_weights search=alternating"
+        raise RlnasError(f"space={config.space.name} does not go with evaluator={config.evaluator.name}; set {fitting}")
+    if table and (config.search.warmup_epochs or config.search.epochs_per_round or config.search.random_control):
+        raise RlnasError(
+            "a table has no shared weights to train and needs no random control: search.warmup_epochs, "
+            "search.epochs_per_round and search.random_control must be 0; set search=tabular"
+        )
+    if (
+        not table
+        and config.architecture is None
+        and not (config.search.warmup_epochs or config.search.epochs_per_round)
+    ):
+        raise RlnasError(
+            "search.warmup_epochs and search.epochs_per_round are both 0, so nothing would train the shared weights; "
+            "set search=alternating or search=one_shot"
+        )
+    if table and config.architecture is not None:
+        raise RlnasError("architecture= retrains a network, which a table does not have; leave it out")
+    if config.budget.table_seconds and not getattr(config.space, "seconds", None):
+        raise RlnasError("budget.table_seconds needs space=table with space.seconds, the column of simulated seconds")
 
 
 def build_space_config(values: dict[str, Any]) -> SpaceConfig:

@@ -10,7 +10,19 @@ from typing import Any
 from rlnas.errors import RlnasError
 from rlnas.files import unwritable, write_text
 
-HISTORY = ("index", "round", "architecture", "code", "reward", "accuracy", "params", "flops", "seconds", "cached")
+HISTORY = (
+    "index",
+    "round",
+    "architecture",
+    "code",
+    "reward",
+    "accuracy",
+    "params",
+    "flops",
+    "seconds",
+    "cached",
+    "score",
+)
 ROUNDS = (
     "round",
     "epoch",

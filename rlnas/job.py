@@ -8,27 +8,26 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from rlnas.checkpoint import load_checkpoint, save_checkpoint
 from rlnas.child.export import save_child
 from rlnas.child.retrain import Retraining, accuracy
 from rlnas.child.supernet import Supernet
-from rlnas.clock import Clock
-from rlnas.config import Config, build_space_config
+from rlnas.config import TABLE_SPACE_CONFIGS, Config, build_space_config
 from rlnas.controllers import make_controller
 from rlnas.data import ImageData, load_data
-from rlnas.environment import write_environment
 from rlnas.errors import RlnasError
 from rlnas.evaluators import SharedWeightsEvaluator
 from rlnas.execution import Execution, set_up
 from rlnas.files import write_json
-from rlnas.graph import Cost, Graph, cost
-from rlnas.history import HISTORY, RETRAIN, ROUNDS, Table
+from rlnas.graph import Graph, cost
+from rlnas.history import RETRAIN, Table
 from rlnas.progress import Progress
 from rlnas.reward import Shaping
+from rlnas.run_folder import RunFolder
 from rlnas.search import RecordingScorer, Search
 from rlnas.seeding import numpy_stream
 from rlnas.select import Candidate, select
-from rlnas.spaces import Architecture, Space, make_space
+from rlnas.spaces import Architecture, NetworkSpace, make_network_space
+from rlnas.table_job import run_table_job
 
 
 def run_job(config: Config, folder: Path) -> dict[str, Any]:
@@ -39,12 +38,17 @@ def run_job(config: Config, folder: Path) -> dict[str, Any]:
     result = folder / "result.json"
     if result.exists():
         found: dict[str, Any] = json.loads(result.read_text(encoding="utf-8"))
-        progress = Progress(config.progress)
+        say = Progress(config.progress).say
+        if config.space.name in TABLE_SPACE_CONFIGS:
+            say(f"{folder} is finished")
+            return found
         if not (folder / "report.html").exists():  # stopped while it was drawn
-            _write_report(folder, progress)
-        progress.say(f"{folder} is finished; its report is {folder / 'report.html'}")
+            from rlnas.report import write_report  # matplotlib is slow to import
+
+            write_report(folder)
+        say(f"{folder} is finished; its report is {folder / 'report.html'}")
         return found
-    return Job(config, folder).run()
+    return run_table_job(config, folder) if config.space.name in TABLE_SPACE_CONFIGS else Job(config, folder).run()
 
 
 class Job:
@@ -56,15 +60,11 @@ class Job:
 
     def __init__(self, config: Config, folder: Path):
         self.config = config
-        self.folder = folder
-        self.clock = Clock()
-        self.saved = load_checkpoint(folder / "checkpoint")
-        self.resumed = 0
-        if self.saved is not None:
-            self.clock.seconds = dict(self.saved["seconds"])
-            self.resumed = self.saved["resumed"] + 1
+        self.folder = RunFolder(folder, config)
+        self.clock = self.folder.clock
+        self.saved = self.folder.saved
         self.execution: Execution = set_up(config.execution)
-        self.space = make_space(config.space)
+        self.space = make_network_space(config.space)
         self.final_space = _final_space(config, self.space)
         self.given = None if config.architecture is None else read_architecture(self.space, config.architecture)
         with self.clock.phase("data"):
@@ -72,16 +72,10 @@ class Job:
         if self.saved is not None:
             _check_same_data(self.saved["data"], _data_record(self.data))
         self.graph_of = self._graphs(self.space)
-        rows = self.saved or {}
-        self.history = Table(folder / "history.csv", HISTORY, keep=rows.get("history_rows", 0))
-        self.rounds = Table(folder / "rounds.csv", ROUNDS, keep=rows.get("rounds_rows", 0))
-        self._tables = [self.history, self.rounds]
-        self.progress = Progress(config.progress, folder / "tensorboard")
-        self.progress.go_on_after(
-            warmup=rows.get("warm_epochs", 0), search=len(self.rounds), retrain=rows.get("retrain_rows", 0)
-        )
+        self.folder.open(self.execution.describe())
+        self.progress = self.folder.progress
 
-    def _graphs(self, space: Space) -> Callable[[Architecture], Graph]:
+    def _graphs(self, space: NetworkSpace) -> Callable[[Architecture], Graph]:
         data = self.data
 
         @lru_cache(maxsize=10_000)
@@ -94,7 +88,6 @@ class Job:
 
     def run(self) -> dict[str, Any]:
         """Do what is left to do; returns what result.json holds."""
-        write_environment(self.folder, self.config, self.execution.describe())
         self._greet()
         try:
             if self.saved is not None and self.saved["phase"] == "retrain":
@@ -105,10 +98,8 @@ class Job:
                 found = self._search()
             result = self._finish(found)
         finally:
-            self.progress.close()
-            self.history.close()
-            self.rounds.close()
-        _write_report(self.folder, self.progress)
+            self.folder.close()
+        self.folder.write_report()
         return result
 
     # -- search ------------------------------------------------------------------------------------------
@@ -124,9 +115,9 @@ class Job:
             seed=config.seed,
         )
         evaluator = SharedWeightsEvaluator(config.evaluator, supernet, self.data, self.graph_of, seed=config.seed)
-        scorer = RecordingScorer(
-            evaluator, Shaping(config.reward, self.space), self.history, self.clock, config.budget, self._cost_of
-        )
+        history = self.folder.history
+        shaping = Shaping(config.reward, self.space)
+        scorer = RecordingScorer(evaluator, shaping, history, self.clock, config.budget, self._costs_of)
         # Building a controller seeds the global generators; nothing of ours draws from them.
         controller = make_controller(config.controller, self.space, scorer, seed=config.seed)
         search = Search(
@@ -138,7 +129,7 @@ class Job:
             evaluator=evaluator,
             controller=controller,
             graph_of=self.graph_of,
-            rounds=self.rounds,
+            rounds=self.folder.rounds,
             clock=self.clock,
             progress=self.progress,
             seed=config.seed,
@@ -148,11 +139,11 @@ class Job:
             search.restore(self.saved)
         search.run()
         with self.clock.phase("select"):
-            self.progress.say(f"search ended by {search.stopped_by} after {len(self.history)} architectures")
+            self.progress.say(f"search ended by {search.stopped_by} after {len(history)} architectures")
             candidates = select(
                 config.select,
                 self.space,
-                self.history,
+                history,
                 controller,
                 evaluator,
                 frozen=config.search.epochs_per_round == 0,
@@ -169,11 +160,10 @@ class Job:
         with self.clock.phase("rest"):
             self._checkpoint("search", state)
 
-    def _cost_of(self, architecture: Architecture) -> Cost:
-        return cost(self.graph_of(architecture))
+    def _costs_of(self, architecture: Architecture) -> dict[str, int | None]:
+        return dataclasses.asdict(cost(self.graph_of(architecture)))
 
     def _describe(self, candidate: Candidate) -> dict[str, Any]:
-        price = self._cost_of(candidate.architecture)
         return {
             "architecture": self.space.text(candidate.architecture),
             "code": str(self.space.rank(candidate.architecture)),
@@ -181,8 +171,7 @@ class Job:
             "alone_accuracy": candidate.alone,
             "source": "policy" if candidate.round is None else "history",
             "round": candidate.round,
-            "params": price.params,
-            "flops": price.flops,
+            **self._costs_of(candidate.architecture),
         }
 
     def _nothing_searched(self, architecture: Architecture) -> dict[str, Any]:
@@ -216,11 +205,10 @@ class Job:
                 child = self._retrain(graph, found)
                 best["valid_accuracy"] = accuracy(child, self.data.valid, self.execution)
                 best["test_accuracy"] = accuracy(child, self.data.test(), self.execution)
-            save_child(child, self.folder / "best", description)
+            save_child(child, self.folder.path / "best", description)
         else:
-            write_json(self.folder / "best" / "architecture.json", description)
+            write_json(self.folder.path / "best" / "architecture.json", description)
         result = self._result(found, best)
-        write_json(self.folder / "result.json", result)
         self._say_result(best)
         return result
 
@@ -233,12 +221,12 @@ class Job:
         if resumed and self.saved is not None:
             training.restore(self.saved["training"])
             rows = self.saved["retrain_rows"]
-        table = Table(self.folder / "retrain.csv", RETRAIN, keep=rows)
-        self._tables.append(table)
+        table = Table(self.folder.path / "retrain.csv", RETRAIN, keep=rows)
+        self.folder.tables.append(table)
 
         def checkpoint() -> None:
             state = {"found": found, "training": training.state(), "retrain_rows": len(table)}
-            state |= {"history_rows": len(self.history), "rounds_rows": len(self.rounds)}
+            state |= {"history_rows": len(self.folder.history), "rounds_rows": len(self.folder.rounds)}
             state["warm_epochs"] = self.config.search.warmup_epochs
             self._checkpoint("retrain", state)
 
@@ -252,51 +240,36 @@ class Job:
 
         if not resumed:
             checkpoint()
-        child = training.train(after_epoch)
-        table.close()
-        return child
+        return training.train(after_epoch)
 
     def _checkpoint(self, phase: str, state: dict[str, Any]) -> None:
-        for table in self._tables:
-            table.sync()  # a checkpoint must not be newer on disk than the rows it counts
-        common = {"phase": phase, "seconds": self.clock.read(), "resumed": self.resumed}
-        common["data"] = _data_record(self.data)
-        save_checkpoint(self.folder / "checkpoint", {**state, **common})
+        self.folder.checkpoint(phase, {**state, "data": _data_record(self.data)})
 
     def _result(self, found: dict[str, Any], best: dict[str, Any]) -> dict[str, Any]:
         config = self.config
-        seconds = {name: round(value, 3) for name, value in self.clock.read().items()}
-        return {
-            "name": config.name,
-            "space": {"name": self.space.name, "size": str(self.space.size), "options": _options(config.space)},
-            "final_space": _options(_final_config(config)),
-            "controller": config.controller.name,
-            "evaluator": config.evaluator.name,
-            "dataset": self.data.name,
-            "dataset_note": self.data.fallback,
-            "images": {
-                "channels": self.data.channels,
-                "size": self.data.size,
-                "classes": list(self.data.classes),
-            },
-            "seed": config.seed,
-            "best": best,
-            "candidates": found["candidates"],
-            "children_evaluated": len(self.history),
-            "children_unique": len({row["code"] for row in self.history.rows}),
-            "seconds": {**seconds, "total": round(sum(seconds.values()), 3)},
-            "stopped_by": found["stopped_by"],
-            "resumed": self.resumed,
-        }
+        return self.folder.write_result(
+            {
+                "space": {"name": self.space.name, "size": str(self.space.size), "options": _options(config.space)},
+                "final_space": _options(_final_config(config)),
+                "dataset": self.data.name,
+                "dataset_note": self.data.fallback,
+                "images": {
+                    "channels": self.data.channels,
+                    "size": self.data.size,
+                    "classes": list(self.data.classes),
+                },
+                "best": best,
+                "candidates": found["candidates"],
+                "stopped_by": found["stopped_by"],
+            }
+        )
 
     # -- words -------------------------------------------------------------------------------------------
 
     def _greet(self) -> None:
         config, say = self.config, self.progress.say
         self._warn_of_fallback()
-        say(f"run folder: {self.folder}")
-        if self.saved is not None:
-            say(f"resumed from a checkpoint: {self.saved['phase']}, {len(self.history)} architectures scored before")
+        self.folder.greet()
         say(
             f"data: {self.data.name}, {len(self.data.train):,} training and {len(self.data.valid):,} validation "
             f"images of {self.data.size}x{self.data.size} pixels, {len(self.data.classes)} classes"
@@ -322,13 +295,7 @@ class Job:
         self._warn_of_fallback()
 
 
-def _write_report(folder: Path, progress: Progress) -> None:
-    from rlnas.report import write_report  # matplotlib is slow to import
-
-    progress.say(f"report: {write_report(folder)}")
-
-
-def read_architecture(space: Space, given: str) -> Architecture:
+def read_architecture(space: NetworkSpace, given: str) -> Architecture:
     """An architecture from its text form or from the path of an architecture.json."""
     path = Path(given)
     if given.endswith(".json"):
@@ -358,9 +325,9 @@ def _final_config(config: Config) -> Any:
     return build_space_config({**dataclasses.asdict(config.space), **config.retrain.space})
 
 
-def _final_space(config: Config, space: Space) -> Space:
+def _final_space(config: Config, space: NetworkSpace) -> NetworkSpace:
     """The space of the final network: the search's, with the options of retrain.space replaced."""
-    final = make_space(_final_config(config))
+    final = make_network_space(_final_config(config))
     if final.choices != space.choices:
         raise RlnasError(
             f"retrain.space={config.retrain.space} changes what there is to choose; it may only change how the "

@@ -6,7 +6,7 @@ what the controller samples now).
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from rlnas.config import BudgetConfig, SearchConfig
 from rlnas.controllers import Controller
 from rlnas.errors import RlnasError
 from rlnas.evaluators import Evaluator, ResumableEvaluator
-from rlnas.graph import Cost, Graph
+from rlnas.graph import Graph
 from rlnas.history import Table
 from rlnas.progress import Progress
 from rlnas.reward import Outcome, Scorer, Shaping
@@ -35,7 +35,8 @@ class BudgetSpent(Exception):
 class RecordingScorer(Scorer):
     """The environment's scorer: writes a row for each architecture and stops exactly at the budget.
 
-    An architecture that exceeds `budget.architectures` is neither scored nor written.
+    An architecture that exceeds `budget.architectures`, or whose evaluation by a table would end after
+    `budget.table_seconds`, is not written and not learned from.
     """
 
     def __init__(
@@ -45,15 +46,16 @@ class RecordingScorer(Scorer):
         history: Table,
         clock: Clock,
         budget: BudgetConfig,
-        cost_of: Callable[[Architecture], Cost],
+        costs_of: Callable[[Architecture], Mapping[str, int | None]],
     ):
-        super().__init__(evaluator, shaping)
+        super().__init__(evaluator, shaping, seen=[float(row["reward"]) for row in history.rows])
         self.history = history
         self.clock = clock
         self.budget = budget
-        self.cost_of = cost_of
+        self.costs_of = costs_of
         self.round = 0
-        self.best_accuracy = max((float(row["accuracy"]) for row in history.rows), default=0.0)
+        self.best_accuracy = max((float(row["accuracy"]) for row in history.rows), default=-math.inf)
+        self.seconds = sum(float(row["seconds"]) for row in history.rows)
 
     def score(self, architectures: Sequence[Architecture]) -> list[Outcome]:
         """The outcome of each architecture; raises BudgetSpent when not all could be scored."""
@@ -62,8 +64,12 @@ class RecordingScorer(Scorer):
         with self.clock.phase("evaluation"):
             outcomes = super().score(architectures[:room])
         rows: list[dict[str, Any]] = []
+        spent = "budget.architectures" if room < len(architectures) else None
         for architecture, outcome in zip(architectures, outcomes, strict=False):
-            price = self.cost_of(architecture)
+            if self.budget.table_seconds and self.seconds + outcome.score.seconds > self.budget.table_seconds:
+                spent = "budget.table_seconds"
+                break
+            self.seconds += outcome.score.seconds
             rows.append(
                 {
                     "index": len(self.history) + len(rows),
@@ -72,22 +78,23 @@ class RecordingScorer(Scorer):
                     "code": self.shaping.space.rank(architecture),
                     "reward": outcome.reward,
                     "accuracy": outcome.score.accuracy,
-                    "params": price.params,
-                    "flops": price.flops,
+                    **self.costs_of(architecture),
                     "seconds": round(outcome.score.seconds, 6),
                     "cached": int(outcome.score.cached),
+                    "score": outcome.score.true,
                 }
             )
             self.best_accuracy = max(self.best_accuracy, outcome.score.accuracy)
         self.history.append(rows)
-        if room < len(architectures):
-            raise BudgetSpent("budget.architectures")
+        if spent:
+            raise BudgetSpent(spent)
         return outcomes
 
 
 class Search(BaseCallback):
     """Rounds of a search; the callback of the controller's `learn`.
 
+    supernet: None where there is nothing to train: architectures are looked up.
     checkpoint: called with the search's state between two rounds, and between two warm-up epochs.
     """
 
@@ -97,11 +104,11 @@ class Search(BaseCallback):
         budget: BudgetConfig,
         *,
         space: Space,
-        supernet: Supernet,
+        supernet: Supernet | None,
         scorer: RecordingScorer,
         evaluator: ResumableEvaluator,
         controller: Controller,
-        graph_of: Callable[[Architecture], Graph],
+        graph_of: Callable[[Architecture], Graph] | None,
         rounds: Table,
         clock: Clock,
         progress: Progress,
@@ -157,14 +164,16 @@ class Search(BaseCallback):
 
     def warm_up(self) -> None:
         """One-shot: train the shared weights on uniformly random architectures before the controller acts."""
-        while self.warm_epochs < self.config.warmup_epochs and not self._out_of_time():
+        while self.supernet and self.warm_epochs < self.config.warmup_epochs and not self._out_of_time():
             steps = self.supernet.steps_until(self.warm_epochs + 1)
             rng = numpy_stream(self.seed, f"warmup/{self.warm_epochs}")
             self.warm_epochs += 1
             what = f"warm-up epoch {self.warm_epochs}"
             with self.clock.phase("warmup"):
-                graphs = (self.graph_of(self.space.sample(rng)) for _ in range(self._graphs_for(steps)))
-                loss = self.supernet.train(self.progress.track(graphs, self._graphs_for(steps), what), steps, what=what)
+                assert self.graph_of is not None
+                count = steps * self.supernet.config.architectures_per_step
+                graphs = map(self.graph_of, [self.space.sample(rng) for _ in range(count)])
+                loss = self.supernet.train(self.progress.track(graphs, count, what), steps, what=what)
             self.progress.warmed_up(self.warm_epochs, self.config.warmup_epochs, loss)
             self.checkpoint(self.state())
 
@@ -189,13 +198,16 @@ class Search(BaseCallback):
         self._first_row = len(self.scorer.history)
         self._before = self.clock.read()
         self._open, self._sampled, self._child_loss = True, [], None
-        rounds = self.round + 1
-        steps = self.supernet.steps_until(self.config.warmup_epochs + rounds * self.config.epochs_per_round)
+        if self.supernet is None:
+            return
+        number = self.round + 1
+        steps = self.supernet.steps_until(self.config.warmup_epochs + number * self.config.epochs_per_round)
         if steps:
-            what = f"round {self.round + 1}"
-            self._sampled = self.controller.sample(self._graphs_for(steps))
+            what = f"round {number}"
+            self._sampled = self.controller.sample(steps * self.supernet.config.architectures_per_step)
+            assert self.graph_of is not None
             with self.clock.phase("child"):
-                graphs: Iterator[Graph] = (self.graph_of(architecture) for architecture in self._sampled)
+                graphs: Iterator[Graph] = map(self.graph_of, self._sampled)
                 self._child_loss = self.supernet.train(
                     self.progress.track(graphs, len(self._sampled), what), steps, what=what
                 )
@@ -212,12 +224,13 @@ class Search(BaseCallback):
             scores = self.evaluator.evaluate(control)
         drawn = self._sampled or scored
         now = self.clock.read()
+        net = self.supernet
         spent = {name: seconds - self._before.get(name, 0.0) for name, seconds in now.items()}
         row = {
             "round": self.round,
-            "epoch": self.supernet.epoch,
+            "epoch": net.epoch if net else None,
             "child_loss": self._child_loss,
-            "learning_rate": self.supernet.learning_rate(max(self.supernet.trainer.steps - 1, 0)),
+            "learning_rate": net.learning_rate(max(net.trainer.steps - 1, 0)) if net else None,
             "architectures": len(self.scorer.history),
             "reward_mean": _mean([float(row["reward"]) for row in rows]),
             "accuracy_mean": _mean([float(row["accuracy"]) for row in rows]),
@@ -242,9 +255,6 @@ class Search(BaseCallback):
             self.progress.round_closed(row, len(rows), self._done_share(), self.controller.logged())
 
     # -- budgets -----------------------------------------------------------------------------------------
-
-    def _graphs_for(self, steps: int) -> int:
-        return steps * self.supernet.config.architectures_per_step
 
     def _batches_allowed(self) -> int:
         """Batches of architectures until the rounds or the architectures are spent."""
@@ -271,6 +281,7 @@ class Search(BaseCallback):
             self.round / budget.rounds if budget.rounds else 0.0,
             len(self.scorer.history) / budget.architectures if budget.architectures else 0.0,
             self.clock.total / 60 / budget.minutes if budget.minutes else 0.0,
+            self.scorer.seconds / budget.table_seconds if budget.table_seconds else 0.0,
         ]
         return min(max(shares), 1.0)
 
@@ -292,7 +303,7 @@ class Search(BaseCallback):
         return {
             "round": self.round,
             "warm_epochs": self.warm_epochs,
-            "supernet": self.supernet.state(),
+            "supernet": self.supernet.state() if self.supernet else None,
             "evaluator": self.evaluator.state(),
             "controller": self.controller.state(),
             "rng": global_rng_state(),
@@ -303,7 +314,8 @@ class Search(BaseCallback):
     def restore(self, state: dict[str, Any]) -> None:
         """Go on where `state` was taken; the tables were cut back to it when they were opened."""
         self.round, self.warm_epochs = state["round"], state["warm_epochs"]
-        self.supernet.restore(state["supernet"])
+        if self.supernet:
+            self.supernet.restore(state["supernet"])
         self.evaluator.restore(state["evaluator"])
         self.controller.restore(state["controller"])
         self._rng = state["rng"]

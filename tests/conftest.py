@@ -1,7 +1,9 @@
 """What the tests share: tiny images, tiny spaces, and an evaluator that knows the best architecture."""
 
 import io
+import os
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -54,6 +56,16 @@ def space(request: pytest.FixtureRequest) -> Space:
     if request.param == "nasrl":
         return NasrlSpace(4, ("conv1x1", "conv3x3", "max_pool3x3"), filters=4, reductions=1)
     return NasrlFactoredSpace(4, heights=(1, 3), widths=(1, 3, 5), filters=(3, 4))
+
+
+@pytest.fixture(scope="session")
+def nas_bench_macro() -> Path:
+    """The folder of NAS-Bench-Macro's file."""
+    roots = [Path(os.environ["RLNAS_DATA"])] if "RLNAS_DATA" in os.environ else []
+    for root in [*roots, Path(__file__).resolve().parents[2] / "shared" / "data"]:
+        if (root / "nas_bench_macro" / "nas-bench-macro_cifar10.json").is_file():
+            return root / "nas_bench_macro"
+    pytest.skip("no NAS-Bench-Macro: neither $RLNAS_DATA/nas_bench_macro nor ../shared/data/nas_bench_macro exists")
 
 
 @pytest.fixture

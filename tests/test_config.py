@@ -108,6 +108,9 @@ def test_a_word_is_no_number(key, item):
         build_config(nested(key, "many"))
 
 
+UNTRAINED = {"warmup_epochs": 0, "epochs_per_round": 0, "random_control": 0}
+
+
 @chosen
 def test_a_value_outside_its_choices_is_refused(key, item):
     expected = ", ".join(item.metadata["choices"])
@@ -118,12 +121,34 @@ def test_a_value_outside_its_choices_is_refused(key, item):
 @chosen
 def test_every_choice_is_allowed(key, item):
     for choice in item.metadata["choices"]:
-        assert get(build_config(nested(key, choice)), key) == choice
+        values = nested(key, choice)
+        if (key, choice) == ("evaluator.name", "tabular"):
+            values |= {"space": {"name": "nas_bench_macro"}, "search": UNTRAINED}
+        assert get(build_config(values), key) == choice
 
 
 @pytest.mark.parametrize(
     ("values", "message"),
     [
+        (
+            {"space": {"name": "nas_bench_macro"}, "search": UNTRAINED},
+            "space=nas_bench_macro does not go with evaluator=shared_weights; set evaluator=tabular search=tabular",
+        ),
+        ({"evaluator": {"name": "tabular"}}, "space=nasrl does not go with evaluator=tabular; set evaluator=shared_we"),
+        (
+            {"space": {"name": "nas_bench_macro"}, "evaluator": {"name": "tabular"}},
+            "a table has no shared weights to train and needs no random control",
+        ),
+        (
+            {
+                "space": {"name": "nas_bench_macro"},
+                "evaluator": {"name": "tabular"},
+                "search": UNTRAINED,
+                "architecture": "0,0,0,0,0,0,0,0",
+            },
+            "architecture= retrains a network, which a table does not have",
+        ),
+        ({"budget": {"table_seconds": 10}}, r"budget.table_seconds needs space=table with space.seconds"),
         ({"sede": 1}, r"unknown key sede; did you mean seed\? \(known here: name, seed, "),
         ({"zzz": 1}, r"unknown key zzz \(known here: name, seed, "),
         ({"child": {"momentun": 1}}, r"unknown key child.momentun; did you mean momentum\? \(known here: batch_size,"),
@@ -142,7 +167,7 @@ def test_every_choice_is_allowed(key, item):
         ({"seed": 1.5}, "seed: Value '1.5' of type 'float' could not be converted to Integer"),
         (
             {"budget": {"rounds": 0}},
-            "budget.rounds, budget.architectures and budget.minutes are all 0, so the search would never end; set one",
+            "budget.rounds, budget.architectures, budget.minutes and budget.table_seconds are all 0, so the",
         ),
     ],
 )

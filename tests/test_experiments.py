@@ -7,11 +7,18 @@ import pytest
 import rlnas
 from rlnas.cli import CONF, _compose
 from rlnas.config import build_config, to_dict
+from rlnas.errors import RlnasError
 
 OPTIONS = [
     f"{path.parent.name}={path.stem}" for path in sorted(CONF.glob("*/*.yaml")) if path.parent.name != "experiment"
 ]
 EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
+TABLES = ("nas_bench_macro", "table")  # experiments, and the options of space with the same names
+NETWORKS = [name for name in EXPERIMENTS if name not in TABLES]
+GIVEN = {"data=folder": ["data.path=x"], "data=hub": ["data.hub_id=x"]}
+# a table goes with options that train nothing, and networks with the others
+UNTRAINED = ["evaluator=tabular", "search=tabular"]
+LOOKED_UP = (*(f"space={name}" for name in TABLES), *UNTRAINED)
 SHRUNKEN = [
     "data.limit=300",
     "space.layers=3",
@@ -35,8 +42,8 @@ SHRUNKEN = [
 @pytest.mark.parametrize("option", OPTIONS)
 def test_every_option_composes_and_names_itself(option: str) -> None:
     group, name = option.split("=")
-    extra = {"data=folder": ["data.path=x"], "data=hub": ["data.hub_id=x"]}.get(option, [])
-    config = build_config(_compose([option, *extra]))
+    extra = ["space=nas_bench_macro", *UNTRAINED] if option in LOOKED_UP else GIVEN.get(option, [])
+    config = build_config(_compose([*extra, option]))
     if group not in ("search", "space"):
         assert getattr(config, group).name == name
     if group == "space":
@@ -49,7 +56,7 @@ def test_every_file_opens_with_the_command_that_uses_it(path: Path) -> None:
     assert lines[0].startswith("# python -m rlnas")
 
 
-@pytest.mark.parametrize("experiment", EXPERIMENTS)
+@pytest.mark.parametrize("experiment", NETWORKS)
 def test_every_experiment_runs_shrunken(experiment: str, tmp_path: Path) -> None:
     shrunken = [item for item in SHRUNKEN if experiment != "nasrl_digits" or "when_missing" not in item]
     folder = rlnas.run([f"+experiment={experiment}", *shrunken, f"hydra.run.dir={tmp_path}/run"])
@@ -66,8 +73,15 @@ def test_every_experiment_runs_shrunken(experiment: str, tmp_path: Path) -> None
 @pytest.mark.parametrize("option", OPTIONS)
 def test_every_option_goes_with_every_experiment(experiment: str, option: str) -> None:
     """And wins over what the experiment chose for that axis."""
-    extra = {"data=folder": ["data.path=x"], "data=hub": ["data.hub_id=x"]}.get(option, [])
     group = option.partition("=")[0]
+    fits = (option in LOOKED_UP) == (experiment in TABLES)
+    if group in ("space", "search", "evaluator") and not fits:
+        with pytest.raises(RlnasError, match=r"set (evaluator=|search=)"):
+            build_config(_compose([f"+experiment={experiment}", option]))
+        return
+    extra = GIVEN.get(option, [])
+    if option in LOOKED_UP:
+        extra = [item for item in ("space=nas_bench_macro", *UNTRAINED) if not item.startswith(group)]
     chosen = to_dict(build_config(_compose([f"+experiment={experiment}", option, *extra])))
     alone = to_dict(build_config(_compose([option, *extra])))
     if group in ("space", "search", "controller"):

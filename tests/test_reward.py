@@ -2,12 +2,16 @@
 
 import math
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from rlnas.config import RewardConfig
 from rlnas.evaluators import Score
-from rlnas.reward import Outcome, Scorer, Shaping, skip_divergence
-from rlnas.spaces import NasrlSpace
+from rlnas.reward import Outcome, Scale, Scorer, Shaping, skip_divergence
+from rlnas.spaces import NasrlSpace, TableSpace
+from rlnas.tabular import Benchmark
 
 SPACE = NasrlSpace(4, ("conv3x3",))  # three possible skips
 ONE_SKIP = SPACE.parse("conv3x3 conv3x3 conv3x3 conv3x3+1")
@@ -58,9 +62,62 @@ def test_a_depth_without_skips_has_no_penalty(layers):
 
 def test_a_scorer_pairs_scores_and_rewards_in_order():
     scorer = Scorer(Fixed(0.5, 1.0), Shaping(RewardConfig(shape="accuracy_cubed"), SPACE))
-    assert scorer.score([ONE_SKIP, ONE_SKIP]) == [Outcome(Score(0.5), 0.125), Outcome(Score(1.0), 1.0)]
+    assert scorer.score([ONE_SKIP, ONE_SKIP]) == [Outcome(Score(0.5), 0.125, 0.125), Outcome(Score(1.0), 1.0, 1.0)]
 
 
 def test_a_missing_score_is_an_error():
     with pytest.raises(ValueError, match="zip"):
         Scorer(Fixed(0.5), Shaping(RewardConfig(), SPACE)).score([ONE_SKIP, ONE_SKIP])
+
+
+# -- what learners are paid --------------------------------------------------------------------------------
+
+
+def test_ranks_by_hand():
+    scale = Scale("rank")
+    assert scale.pay([5.0]) == [0.5]
+    assert scale.pay([9.0, 1.0]) == [2.5 / 3, 0.5 / 3]  # 1 < 5 < 9
+    assert scale.pay([5.0]) == [2 / 4]  # 1 < 5 = 5 < 9: one below, half of two equal
+
+
+def test_standard_scores_by_hand():
+    scale = Scale("standard")
+    assert scale.pay([3.0]) == [0.0]
+    assert scale.pay([1.0, 5.0]) == pytest.approx([-2 / (8 / 3) ** 0.5, 2 / (8 / 3) ** 0.5])
+
+
+@given(
+    rewards=st.lists(st.integers(-(10**6), 10**6), min_size=1, max_size=40),
+    a=st.integers(1, 50),
+    b=st.integers(-99, 99),
+)
+def test_a_tables_unit_does_not_matter_to_ranks(rewards, a, b):
+    plain, scaled = Scale("rank"), Scale("rank")
+    for start in range(0, len(rewards), 7):
+        batch = rewards[start : start + 7]
+        paid = plain.pay(batch)
+        assert paid == scaled.pay([a * reward + b for reward in batch])
+        assert all(0 < value < 1 for value in paid)
+
+
+@given(rewards=st.lists(st.floats(-1e3, 1e3), min_size=2, max_size=40))
+def test_standard_scores_equal_numpys(rewards):
+    paid = Scale("standard").pay(rewards)
+    deviation = np.std(rewards)
+    expected = (np.array(rewards) - np.mean(rewards)) / deviation if deviation > 1e-6 else None
+    if expected is not None:
+        np.testing.assert_allclose(paid, expected, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["none", "standard", "rank"])
+def test_a_scale_goes_on_from_the_rewards_seen(kind):
+    through, seen = Scale(kind), [0.3, 0.9, 0.1, 0.3]
+    through.pay(seen)
+    assert through.pay([0.5, 0.2]) == pytest.approx(Scale(kind, seen).pay([0.5, 0.2]))
+
+
+def test_tables_are_paid_in_ranks_and_children_as_they_are(scorer, space):
+    assert scorer(space).scale.kind == "none"
+    benchmark = Benchmark("b", "0", ("x",), (("a", "b"),), np.ones((2, 1)), np.ones(2))
+    assert Scorer(None, Shaping(RewardConfig(), TableSpace("table", benchmark))).scale.kind == "rank"
+    assert Scorer(None, Shaping(RewardConfig(scale="none"), TableSpace("table", benchmark))).scale.kind == "none"

@@ -1,5 +1,5 @@
 """Controllers: who chooses."""
 
-from rlnas.controllers.make import ALGORITHMS, Controller, make_controller
+from rlnas.controllers.make import ALGORITHMS, STRATEGIES, Controller, make_controller
 
-__all__ = ["ALGORITHMS", "Controller", "make_controller"]
+__all__ = ["ALGORITHMS", "STRATEGIES", "Controller", "make_controller"]

@@ -1,19 +1,24 @@
 """From the options of the group `controller` to a controller on its environment."""
 
 import importlib
-import inspect
-import math
 from typing import Any, Protocol
 
+import numpy as np
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 
 from rlnas.config import ControllerConfig
+from rlnas.controllers.evolution import Evolution
+from rlnas.controllers.genetic import Genetic
+from rlnas.controllers.imitation import Imitation
+from rlnas.controllers.local_search import LocalSearch
 from rlnas.controllers.lstm_policy import LstmPolicy
+from rlnas.controllers.params import check_params, parameters
 from rlnas.controllers.random_search import RandomSearch
 from rlnas.controllers.sb3 import Sb3Controller
+from rlnas.controllers.strategy import Strategy, StrategyController
 from rlnas.envs import NASVecEnv
 from rlnas.envs.episodes import StepUnit
 from rlnas.errors import RlnasError
@@ -26,23 +31,17 @@ ALGORITHMS = {
     "a2c": "stable_baselines3.A2C",
     "maskable_ppo": "sb3_contrib.MaskablePPO",
     "recurrent_ppo": "sb3_contrib.RecurrentPPO",
+    "trpo": "sb3_contrib.TRPO",
+    "dqn": "stable_baselines3.DQN",
+    "qrdqn": "sb3_contrib.QRDQN",
     "reinforce": "rlnas.controllers.reinforce.Reinforce",
 }
 
-# low, high, whether low is excluded
-_RANGES: dict[str, tuple[float, float, bool]] = {
-    "learning_rate": (0, math.inf, True),
-    "gamma": (0, 1, False),
-    "gae_lambda": (0, 1, False),
-    "ent_coef": (0, math.inf, False),
-    "vf_coef": (0, math.inf, False),
-    "clip_range": (0, math.inf, True),
-    "max_grad_norm": (0, math.inf, True),
-    "n_epochs": (1, math.inf, False),
-    "n_steps": (1, math.inf, False),
-    "batch_size": (2, math.inf, False),
-    "baseline_decay": (0, 0.99999, False),
-    "skip_weight": (0, math.inf, False),
+STRATEGIES: dict[str, Any] = {
+    "evolution": Evolution,
+    "local_search": LocalSearch,
+    "genetic": Genetic,
+    "random": RandomSearch,
 }
 
 
@@ -79,22 +78,19 @@ class Controller(Protocol):
 def make_controller(config: ControllerConfig, space: Space, scorer: Scorer, *, seed: int) -> Controller:
     """The controller of these options, with its own batched environment.
 
-    `algorithm` is a name of ALGORITHMS, `random`, or the dotted path of a class built like stable-baselines3's.
+    `algorithm` is a name of ALGORITHMS or STRATEGIES, or the dotted path of a class built like stable-baselines3's.
     Its networks are small, so they always live on the CPU. With `step_unit=auto` a step is a layer unless the
     algorithm takes only Discrete actions. Raises RlnasError for options the algorithm does not know.
     """
     units: list[StepUnit] = ["layer", "decision"]
     if config.step_unit != "auto":
         units = [unit for unit in units if unit == config.step_unit]
-    if config.algorithm == "random":
-        if config.params or config.policy_params:
-            raise RlnasError(
-                f"controller random takes no params or policy_params, got {config.params or config.policy_params}"
-            )
-        env = NASVecEnv(space, scorer, config.episodes, units[0])
-        return RandomSearch(env, numpy_stream(seed, "controller"))
+    if config.algorithm in STRATEGIES:
+        rng = numpy_stream(seed, "controller")
+        strategy = _strategy(config, space, rng)
+        return StrategyController(NASVecEnv(space, scorer, config.episodes, units[0]), strategy, rng)
     algorithm = _load(ALGORITHMS.get(config.algorithm, config.algorithm))
-    _check_params(algorithm, config.params)
+    check_params(algorithm, config.params)
     refusal: AssertionError | None = None
     for unit in units:
         env = NASVecEnv(space, scorer, config.episodes, unit)
@@ -106,12 +102,42 @@ def make_controller(config: ControllerConfig, space: Space, scorer: Scorer, *, s
             refusal = error  # e.g. DQN: Discrete actions only
             continue
         model.set_logger(Logger(None, []))  # the search writes what it reads from the logger itself
-        return Sb3Controller(model, env)
+        return Sb3Controller(model, env, _imitation(config, model, env))
     raise RlnasError(f"controller.algorithm={config.algorithm} cannot use step_unit={config.step_unit}: {refusal}")
 
 
+def _strategy(config: ControllerConfig, space: Space, rng: np.random.Generator) -> Strategy:
+    if config.policy_params:
+        raise RlnasError(
+            f"controller.policy_params is {config.policy_params}, but controller {config.algorithm} has no policy; "
+            "leave it empty"
+        )
+    _check_imitation(config, able=False)
+    chosen = STRATEGIES[config.algorithm]
+    check_params(chosen, config.params)
+    strategy: Strategy = chosen(space, rng, **config.params)
+    return strategy
+
+
+def _imitation(config: ControllerConfig, model: BaseAlgorithm, env: NASVecEnv) -> Imitation | None:
+    from sb3_contrib.common.recurrent.policies import RecurrentActorCriticPolicy
+
+    able = isinstance(model, OnPolicyAlgorithm) and not isinstance(model.policy, RecurrentActorCriticPolicy)
+    _check_imitation(config, able)
+    return Imitation(config.imitation, env) if config.imitation.weight else None
+
+
+def _check_imitation(config: ControllerConfig, able: bool) -> None:
+    if config.imitation.weight and not able:
+        raise RlnasError(
+            f"controller.imitation.weight is {config.imitation.weight}, but {config.algorithm} has no policy without "
+            "memory whose log-probabilities could be raised; set it to 0, or use ppo, a2c, maskable_ppo, trpo or "
+            "reinforce"
+        )
+
+
 def _build(algorithm: Any, config: ControllerConfig, env: NASVecEnv, seed: int) -> BaseAlgorithm:
-    accepted = _parameters(algorithm)
+    accepted = parameters(algorithm)
     params = dict(config.params)
     if issubclass(algorithm, OnPolicyAlgorithm):  # DQN has n_steps too, of another meaning
         params.setdefault("n_steps", env.episodes.length)  # a rollout is one whole episode of each
@@ -154,37 +180,7 @@ def _load(path: str) -> Any:
         raise RlnasError(f"controller.algorithm: {path} cannot be imported: {error}") from None
     if found is None or not hasattr(found, "learn"):
         raise RlnasError(
-            f"controller.algorithm is '{path}', expected {', '.join([*ALGORITHMS, 'random'])} or the dotted "
+            f"controller.algorithm is '{path}', expected {', '.join([*ALGORITHMS, *STRATEGIES])} or the dotted "
             "path of a class with stable-baselines3's interface, such as sb3_contrib.TRPO"
         )
     return found
-
-
-def _parameters(algorithm: Any) -> dict[str, inspect.Parameter]:
-    """Keyword arguments of a constructor; of its parents' too where it passes **kwargs on."""
-    found: dict[str, inspect.Parameter] = {}
-    for cls in algorithm.__mro__:
-        if "__init__" not in vars(cls):
-            continue
-        parameters = inspect.signature(cls.__init__).parameters
-        found.update({name: p for name, p in parameters.items() if name not in found})
-        if not any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values()):
-            break
-    return found
-
-
-def _check_params(algorithm: Any, params: dict[str, Any]) -> None:
-    accepted = _parameters(algorithm)
-    taken = {"self", "policy", "env", "policy_kwargs", "seed", "kwargs", "_init_setup_model"}
-    known = sorted(set(accepted) - taken)
-    for name, value in params.items():
-        if name not in known:
-            raise RlnasError(f"unknown key controller.params.{name}; {algorithm.__name__} has {', '.join(known)}")
-        if name in _RANGES:
-            low, high, above = _RANGES[name]
-            number = isinstance(value, (int, float)) and not isinstance(value, bool)
-            if not number or not (low < value if above else low <= value) or not value <= high:
-                bounds = f"{'above' if above else 'at least'} {low:g}" + (
-                    f", at most {high:g}" if high < math.inf else ""
-                )
-                raise RlnasError(f"controller.params.{name} is {value}, expected a number {bounds}")

@@ -11,6 +11,7 @@ import torch
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 
+from rlnas.controllers.imitation import Imitation
 from rlnas.envs.episodes import Episodes
 from rlnas.envs.vector import NASVecEnv
 from rlnas.spaces import Architecture
@@ -30,16 +31,19 @@ class Sb3Controller:
     """Wraps a model that lives on a NASVecEnv.
 
     The state is exact at the start of a rollout: the update is done and the rollout buffer empty.
+    imitation: what the policy learns beside the algorithm's own updates, None for nothing.
     """
 
-    def __init__(self, model: BaseAlgorithm, env: NASVecEnv):
+    def __init__(self, model: BaseAlgorithm, env: NASVecEnv, imitation: Imitation | None = None):
         self.model = model
         self.env = env
+        self.imitation = imitation
 
     def learn(self, total_timesteps: int, callback: BaseCallback) -> None:
         """Learn until `total_timesteps` environment steps have been taken since the very start."""
         remaining = total_timesteps - self.model.num_timesteps
-        self.model.learn(remaining, callback, reset_num_timesteps=self.model.num_timesteps == 0)
+        callbacks = callback if self.imitation is None else [self.imitation, callback]  # its steps precede the state
+        self.model.learn(remaining, callbacks, reset_num_timesteps=self.model.num_timesteps == 0)
 
     def sample(self, count: int) -> list[Architecture]:
         """Draw architectures from the policy without learning from them."""
@@ -93,6 +97,8 @@ class Sb3Controller:
         buffer = getattr(model, "replay_buffer", None)
         if buffer is not None:
             state["replay"] = _replay_state(buffer)
+        if self.imitation is not None:
+            state["imitation"] = self.imitation.state()
         return state
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -113,6 +119,8 @@ class Sb3Controller:
             model._last_lstm_states = type(states)(*(tuple(pair) for pair in state["lstm"]))  # type: ignore[attr-defined]
         if "replay" in state:
             _restore_replay(model.replay_buffer, state["replay"])  # type: ignore[attr-defined]
+        if self.imitation is not None:
+            self.imitation.restore(state["imitation"])
 
 
 _REPLAY_ARRAYS = ("observations", "next_observations", "actions", "rewards", "dones", "timeouts")

@@ -31,15 +31,16 @@ class NASEnv(gymnasium.Env[NDArray[np.float32], Any]):
     Nothing is chosen.
 
     ## Reward
-    0 until the last step, then the shaped accuracy (`rlnas.reward`; the accuracy itself by default).
+    0 until the last step, then the shaped and scaled accuracy (`rlnas.reward`; the accuracy itself by
+    default).
 
     ## Episode End
     Terminated when the architecture is complete: after `space.steps` layers or as many decisions as there
     are. Never truncated.
 
     ## Information
-    At the end: `architecture` (text), `code` (rank, as a string), `accuracy` (0..1), `illegal` (how many
-    choices were replaced).
+    At the end: `architecture` (text), `code` (rank, as a string), `accuracy` (0..1 for images), `reward`
+    (before any scaling for learners), `illegal` (how many choices were replaced).
 
     ## Arguments
     `space`: an rlnas space. `scorer`: evaluator and reward shaping; `rlnas.make_env` builds it.
@@ -75,7 +76,7 @@ class NASEnv(gymnasium.Env[NDArray[np.float32], Any]):
             return observation, 0.0, False, False, {}
         outcome = self.scorer.score(finished)[0]
         info = final_info(self.nas_space, finished[0], outcome, int(self.episodes.illegal[0]))
-        return observation, outcome.reward, True, False, info
+        return observation, outcome.paid, True, False, info
 
     def action_masks(self) -> NDArray[np.bool_]:
         """Legal choices now, bool; all True once the architecture is complete."""
@@ -99,5 +100,6 @@ def final_info(space: Space, architecture: Architecture, outcome: Outcome, illeg
         "architecture": space.text(architecture),
         "code": str(space.rank(architecture)),
         "accuracy": outcome.score.accuracy,
+        "reward": outcome.reward,
         "illegal": illegal,
     }

@@ -53,7 +53,7 @@ class NASVecEnv(VecEnv):
             outcomes = self.scorer.score(finished)
             dones[:] = True
             for i, (architecture, outcome) in enumerate(zip(finished, outcomes, strict=True)):
-                rewards[i] = outcome.reward
+                rewards[i] = outcome.paid
                 infos[i] = final_info(self.nas_space, architecture, outcome, int(self.episodes.illegal[i]))
                 infos[i]["terminal_observation"] = terminal[i]
                 infos[i]["TimeLimit.truncated"] = False

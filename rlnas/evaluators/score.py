@@ -9,13 +9,15 @@ from rlnas.spaces import Architecture
 
 @dataclass(frozen=True)
 class Score:
-    """accuracy: share in 0..1 of the evaluation images. seconds: what the evaluation took. cached: whether
-    the answer was known already.
+    """accuracy: share in 0..1 of the evaluation images, or what the table holds, in its unit. seconds: what
+    the evaluation took, or would have taken by the table. cached: whether the answer was known already.
+    true: the true score of a table, which no controller sees.
     """
 
     accuracy: float
     seconds: float = 0.0
     cached: bool = False
+    true: float | None = None
 
 
 class Evaluator(Protocol):

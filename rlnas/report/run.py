@@ -16,7 +16,7 @@ from rlnas.history import HISTORY, RETRAIN, ROUNDS
 from rlnas.spaces import Architecture, ChainSpace, make_space
 
 PHASES = ("data", "warmup", "child", "evaluation", "controller", "select", "retrain")  # then others, then rest
-TEXT = ("architecture", "code")  # code is a big integer: beyond 64 bits, so never a number here
+TEXT = ("architecture", "code", "score")  # code is a big integer: beyond 64 bits, so never a number here
 OPTIONAL = ("child_loss", "learning_rate", "random_accuracy_mean", "random_reward_mean", "skip_rate", "valid_accuracy")
 
 
@@ -49,7 +49,10 @@ class Run:
 
     def _space(self, options: dict[str, Any]) -> ChainSpace:
         space = self.result["space"]
-        return make_space(build_space_config({**(space.get("options") or {}), **options, "name": space["name"]}))
+        options = {**(space.get("options") or {}), **options, "name": space["name"]}
+        found = make_space(build_space_config(options))
+        assert isinstance(found, ChainSpace)  # load_run refuses tables
+        return found
 
     @property
     def best(self) -> dict[str, Any] | None:
@@ -98,12 +101,14 @@ def load_run(folder: Path) -> Run:
     """The run in this folder; RlnasError if it is none, or if one of its files is damaged."""
     folder = Path(folder)
     result = _result(folder)
+    if result.get("table"):
+        raise RlnasError(f"{folder} is a run over a table, which has no report; use python -m rlnas.compare {folder}")
     overrides, config_file = folder / ".hydra" / "overrides.yaml", folder / ".hydra" / "config.yaml"
     environment = _json(folder / "environment.json") if (folder / "environment.json").is_file() else {}
     run = Run(
         folder=folder,
         result=result,
-        history=_table(folder / "history.csv", HISTORY),
+        history=_table(folder / "history.csv", HISTORY[:-1]),  # runs of before have no score
         rounds=_table(folder / "rounds.csv", ROUNDS),
         retrain=_table(folder / "retrain.csv", RETRAIN),
         config=_text(config_file) if config_file.is_file() else "",

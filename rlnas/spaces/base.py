@@ -6,7 +6,7 @@ mixed-radix number whose last decision varies fastest.
 
 The decision process groups the decisions into steps. All steps have the same components (`nvec`), as a
 MultiDiscrete action needs; a component that is no decision at some step (a skip from a layer that does not
-exist yet) has one legal value there, 0.
+exist yet) has one legal value there, 0, and one with fewer choices than `nvec` says has the lowest.
 """
 
 import json
@@ -44,13 +44,12 @@ class Space(ABC):
         self.nvec = tuple(nvec)
         self.steps = len(layout)
         self.layout = tuple(tuple(components) for components in layout)
-        self._masks = tuple(self._mask(components) for components in self.layout)
+        counts = iter(self.choices)
+        self._masks = tuple(self._mask({component: next(counts) for component in step}) for step in self.layout)
 
-    def _mask(self, components: Sequence[int]) -> NDArray[np.bool_]:
-        parts = [
-            np.ones(count, dtype=bool) if component in components else np.arange(count) == 0
-            for component, count in enumerate(self.nvec)
-        ]
+    def _mask(self, counts: dict[int, int]) -> NDArray[np.bool_]:
+        """counts: choices of the components that are decisions; the others have one."""
+        parts = [np.arange(width) < counts.get(component, 1) for component, width in enumerate(self.nvec)]
         mask = np.concatenate(parts)
         mask.setflags(write=False)
         return mask
@@ -154,7 +153,7 @@ class Space(ABC):
 
     @abstractmethod
     def text(self, architecture: Sequence[int]) -> str:
-        """A form a person can read, that `parse` takes back; without commas."""
+        """A form a person can read, that `parse` takes back."""
 
     @abstractmethod
     def parse(self, text: str) -> Architecture:
@@ -186,6 +185,10 @@ class Space(ABC):
             "code": str(self.rank(values)),
             "decisions": list(values),
         }
+
+
+class NetworkSpace(Space):
+    """A space whose architectures are networks that can be built."""
 
     @abstractmethod
     def graph(self, architecture: Sequence[int], *, image_channels: int, image_size: int, classes: int) -> Graph:

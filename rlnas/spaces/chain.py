@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rlnas.errors import RlnasError
-from rlnas.spaces.base import Architecture, Space
+from rlnas.spaces.base import Architecture, NetworkSpace
 
 
-class ChainSpace(Space):
+class ChainSpace(NetworkSpace):
     """Layers of factored operators with skip bits; subclasses say what a factor means.
 
     layers: N. factors: number of choices of each factor of an operator (one factor: the operator itself).

@@ -5,9 +5,12 @@ from typing import Any
 import numpy as np
 import pytest
 import stable_baselines3
+import torch
+import yaml
 from stable_baselines3.common.callbacks import BaseCallback
 
-from rlnas.config import ControllerConfig
+from rlnas.cli import CONF
+from rlnas.config import ControllerConfig, ImitationConfig, build_config
 from rlnas.controllers import ALGORITHMS, make_controller
 from rlnas.errors import RlnasError
 from rlnas.seeding import global_rng_state, set_global_rng_state
@@ -35,11 +38,17 @@ LEARNERS: dict[str, dict[str, Any]] = {
     "reinforce_mlp": {"algorithm": "reinforce", "params": {"learning_rate": 5e-3, "baseline_decay": 0.95}},
 }
 RANDOM = {"algorithm": "random"}
-EVERY = {**LEARNERS, "random": RANDOM}
-OFF_POLICY = {
-    "algorithm": "stable_baselines3.DQN",
-    "params": {"learning_starts": 64, "buffer_size": 256, "target_update_interval": 32, "batch_size": 16},
+SEARCHES: dict[str, dict[str, Any]] = {name: {"algorithm": name} for name in ("evolution", "local_search", "genetic")}
+EVERY = {**LEARNERS, **SEARCHES, "random": RANDOM, "trpo": {"algorithm": "trpo", "params": {"batch_size": 32}}}
+OFF_POLICY: dict[str, dict[str, Any]] = {
+    name: {
+        "algorithm": name,
+        "params": {"learning_starts": 64, "buffer_size": 256, "target_update_interval": 32, "batch_size": 16},
+    }
+    for name in ("dqn", "qrdqn")
 }
+OFF_POLICY["qrdqn"]["policy_params"] = {"n_quantiles": 8}
+SHIPPED = ["evolution", "local_search", "genetic", "trpo", "dqn", "qrdqn"]
 
 
 class Still(BaseCallback):
@@ -76,6 +85,16 @@ def test_random_search_finds_the_best_but_does_not_get_better(scorer):
     expected = np.mean([1 / count for count in SPACE.choices])
     assert abs(rewards.mean() - expected) < 0.02  # standard error 0.0035
     assert abs(rewards[-640:].mean() - expected) < 0.04
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_the_shipped_settings_find_the_best_within_hundreds(scorer, name):
+    values = yaml.safe_load((CONF / "controller" / f"{name}.yaml").read_text(encoding="utf-8"))
+    config = build_config({"controller": values}).controller
+    controller = make_controller(config, SPACE, scorer(SPACE, TARGET), seed=0)
+    rewards = learn(controller, 200 if name in OFF_POLICY else 120)
+    assert rewards.max() == 1.0
+    assert rewards[-40:].mean() > 0.55  # random: 0.40
 
 
 @pytest.mark.parametrize("name", LEARNERS)
@@ -174,15 +193,21 @@ def test_a_rollout_may_end_in_the_middle_of_an_episode(scorer, through_disk):
     goes_on_exactly(scorer, through_disk, options, 2, 48, 4)
 
 
-def test_an_algorithm_by_name_goes_on_bit_for_bit(scorer, through_disk):
-    options = {"algorithm": "sb3_contrib.TRPO", "params": {"batch_size": 32}}
-    goes_on_exactly(scorer, through_disk, options, 2, 96, EPISODES)
+@pytest.mark.parametrize("name", SEARCHES)
+@pytest.mark.parametrize(("episodes", "rollouts"), [(1, 3), (1, 60), (7, 9)])
+def test_a_search_goes_on_bit_for_bit_in_any_batch_and_at_any_time(scorer, through_disk, name, episodes, rollouts):
+    goes_on_exactly(scorer, through_disk, SEARCHES[name], rollouts, 105, episodes)
 
 
-@pytest.mark.parametrize("rollouts", [5, 40])
-def test_an_off_policy_algorithm_goes_on_bit_for_bit(scorer, through_disk, rollouts):
-    through, resumed = goes_on_exactly(scorer, through_disk, OFF_POLICY, rollouts, 128, 4)
+@pytest.mark.parametrize("name", OFF_POLICY)
+@pytest.mark.parametrize(("episodes", "rollouts"), [(4, 5), (4, 40), (1, 50)])
+def test_an_off_policy_algorithm_goes_on_bit_for_bit(scorer, through_disk, name, episodes, rollouts):
+    through, resumed = goes_on_exactly(scorer, through_disk, OFF_POLICY[name], rollouts, 32 * episodes, episodes)
+    expected, found = through.model.policy.state_dict(), resumed.model.policy.state_dict()
+    assert any("target" in key for key in expected)
+    assert all(torch.equal(expected[key], found[key]) for key in expected)
     assert through.model._n_updates == resumed.model._n_updates > 0
+    assert through.model.exploration_rate == resumed.model.exploration_rate < 1
 
 
 def test_the_mean_of_recent_episodes_is_restored_too(scorer, through_disk):
@@ -194,13 +219,13 @@ def test_the_mean_of_recent_episodes_is_restored_too(scorer, through_disk):
 
 
 def test_any_sb3_class_works_by_its_dotted_name(scorer):
-    controller = make(scorer, {"algorithm": "sb3_contrib.TRPO", "params": {"batch_size": 64}})
+    controller = make(scorer, {"algorithm": "sb3_contrib.TRPO"})
     assert controller.env.episodes.step_unit == "layer"
     assert len(learn(controller, 32)) == 32
 
 
 def test_an_algorithm_of_discrete_actions_gets_decisions_by_itself(scorer):
-    controller = make(scorer, OFF_POLICY)
+    controller = make(scorer, OFF_POLICY["dqn"])
     assert isinstance(controller.model, stable_baselines3.DQN)
     assert controller.env.episodes.step_unit == "decision"
     assert len(learn(controller, 32)) == 32
@@ -211,7 +236,7 @@ def test_off_policy_defaults_stay_those_of_the_algorithm(scorer):
     assert (model.n_steps, model.batch_size) == (1, 32)
 
 
-@pytest.mark.parametrize("name", ALGORITHMS)
+@pytest.mark.parametrize("name", [name for name in ALGORITHMS if name not in OFF_POLICY])
 def test_a_rollout_is_one_whole_episode_by_default(scorer, name):
     policy = "MlpLstmPolicy" if name == "recurrent_ppo" else "MlpPolicy"
     controller = make(scorer, {"algorithm": name, "policy": policy})
@@ -219,10 +244,16 @@ def test_a_rollout_is_one_whole_episode_by_default(scorer, name):
     assert controller.model.device.type == "cpu"
 
 
+SOME = ImitationConfig(weight=0.5)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"algorithm": "pppo"}, "controller.algorithm is 'pppo', expected ppo, a2c, .*random or the dotted path of a"),
+        (
+            {"algorithm": "pppo"},
+            "controller.algorithm is 'pppo', expected ppo, a2c, .*trpo, .*evolution, .*random or the dotted path of a",
+        ),
         ({"algorithm": "no.such.thing"}, "controller.algorithm: no.such.thing cannot be imported: No module named"),
         ({"algorithm": "stable_baselines3.PPOO"}, "controller.algorithm: stable_baselines3.PPOO cannot be imported"),
         ({"algorithm": "collections.OrderedDict"}, "controller.algorithm is 'collections.OrderedDict', expected"),
@@ -262,6 +293,58 @@ def test_a_rollout_is_one_whole_episode_by_default(scorer, name):
             {"algorithm": "reinforce", "params": {"baseline_decay": 1.0}},
             "controller.params.baseline_decay is 1.0, expected a number at least 0, at most 0.99999",
         ),
+        ({"algorithm": "random", "params": {"size": 1}}, "unknown key controller.params.size; RandomSearch has none"),
+        (
+            {"algorithm": "evolution", "params": {"populatio": 1}},
+            "unknown key controller.params.populatio; Evolution has population, sample",
+        ),
+        (
+            {"algorithm": "evolution", "policy_params": {"net_arch": [8]}},
+            r"controller.policy_params is .*, but controller evolution has no policy; leave it empty",
+        ),
+        (
+            {"algorithm": "evolution", "params": {"population": 0}},
+            "controller.params.population is 0, expected a whole number at least 1",
+        ),
+        (
+            {"algorithm": "genetic", "params": {"population": 2.5}},
+            "controller.params.population is 2.5, expected a whole number at least 1",
+        ),
+        (
+            {"algorithm": "evolution", "params": {"sample": 0}},
+            "controller.params.sample is 0, expected a whole number at least 1",
+        ),
+        (
+            {"algorithm": "evolution", "params": {"sample": 26}},
+            r"controller.params.sample is 26, expected at most population \(25\): a tournament draws without",
+        ),
+        *[
+            (
+                {"algorithm": "genetic", "params": {f"{name}_rate": value}},
+                f"controller.params.{name}_rate is {value}, expected a number at least 0, at most 1",
+            )
+            for name, value in [("mutation", 2), ("crossover", -0.1), ("step", float("nan")), ("decision", None)]
+        ],
+        (
+            {"algorithm": "genetic", "params": {"reevaluate": "often"}},
+            "controller.params.reevaluate is often, expected true or false",
+        ),
+        ({"algorithm": "local_search", "params": {"restarts": 1}}, "params.restarts; LocalSearch has none"),
+        (
+            {"algorithm": "trpo", "params": {"target_kl": 0}},
+            "controller.params.target_kl is 0, expected a number above",
+        ),
+        (
+            {"algorithm": "qrdqn", "params": {"exploration_fraction": 2}},
+            "controller.params.exploration_fraction is 2, expected a number above 0, at most 1",
+        ),
+        *[
+            (
+                {"algorithm": name, "imitation": SOME, **({"policy": "MlpLstmPolicy"} if "rec" in name else {})},
+                f"controller.imitation.weight is 0.5, but {name} has no policy without memory .*; set it to 0, or use",
+            )
+            for name in ("recurrent_ppo", "dqn", "qrdqn", "random", "evolution", "local_search", "genetic")
+        ],
     ],
 )
 def test_wrong_options_are_refused_with_a_reason(scorer, options, message):

@@ -100,8 +100,12 @@ def test_the_target_is_paid_in_full_and_at_the_end_only(space, scorer, unit):
     assert rewards == [0.0] * (len(rewards) - 1) + [1.0]
     assert terminated
     assert info == {
-        "architecture": space.text(target), "code": str(space.rank(target)), "accuracy": 1.0, "illegal": 0
-    }  # fmt: skip
+        "architecture": space.text(target),
+        "code": str(space.rank(target)),
+        "accuracy": 1.0,
+        "reward": 1.0,
+        "illegal": 0,
+    }
 
 
 @units

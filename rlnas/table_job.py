@@ -1,0 +1,132 @@
+"""A search over a tabular benchmark: the same environment, controllers, budget and log, with nothing to train.
+
+It has no report.html: a run says little alone, and drawing would take longer than searching.
+"""
+
+import time
+from pathlib import Path
+from typing import Any
+
+from rlnas.config import Config
+from rlnas.controllers import make_controller
+from rlnas.errors import RlnasError
+from rlnas.evaluators import TabularEvaluator
+from rlnas.history import Table
+from rlnas.reward import Shaping
+from rlnas.run_folder import RunFolder
+from rlnas.search import RecordingScorer, Search
+from rlnas.spaces import Architecture, TableSpace, make_table_space
+
+CHECKPOINT_SECONDS = 5.0  # a round takes a fraction of a second here, a checkpoint a few milliseconds
+
+
+def run_table_job(config: Config, path: Path) -> dict[str, Any]:
+    """Do, or finish, a run over a table; returns what its result.json holds.
+
+    Raises RlnasError for what the user can put right.
+    """
+    folder = RunFolder(path, config)
+    with folder.clock.phase("data"):
+        space = make_table_space(config.space)
+    if folder.saved is not None and folder.saved["table"] != space.benchmark.sha256:
+        raise RlnasError(f"the run searched another table than the one in {config.space.path}; restore that file")
+    folder.open()
+    folder.greet()
+    benchmark, say = space.benchmark, folder.progress.say
+    say(f"table: {benchmark.name}, {space.size:,} architectures, {benchmark.distinct:,} different networks")
+    say(f"controller: {config.controller.name}")
+    try:
+        search = _search(config, space, folder)
+        search.run()
+        result = folder.write_result(_findings(space, folder.history, search.stopped_by))
+        best = result["best"]
+        say(f"search ended by {search.stopped_by} after {len(folder.history)} architectures")
+        say(f"found: {best['architecture']}")
+        say(
+            f"observed {best['search_accuracy']:.6g}, true score {best['score']:.6g}, regret {best['regret']:.4g} "
+            f"(optimum {benchmark.optimum:.6g})"
+        )
+        say(f"compare it with other runs: python -m rlnas.compare {path} OTHER_RUNS")
+    finally:
+        folder.close()
+    return result
+
+
+def _search(config: Config, space: TableSpace, folder: RunFolder) -> Search:
+    """The search, at its checkpoint if there is one."""
+    evaluator = TabularEvaluator(space, seed=config.seed)
+    benchmark = space.benchmark
+
+    def costs_of(architecture: Architecture) -> dict[str, int | None]:
+        row = space.rank(architecture)
+        known = {"params": benchmark.params, "flops": benchmark.flops}
+        return {name: None if values is None else int(values[row]) for name, values in known.items()}
+
+    shaping = Shaping(config.reward, space)
+    scorer = RecordingScorer(evaluator, shaping, folder.history, folder.clock, config.budget, costs_of)
+    controller = make_controller(config.controller, space, scorer, seed=config.seed)
+    last = time.monotonic()
+
+    def checkpoint(state: dict[str, Any]) -> None:
+        nonlocal last
+        if time.monotonic() - last >= CHECKPOINT_SECONDS:
+            with folder.clock.phase("rest"):
+                folder.checkpoint("search", {**state, "table": benchmark.sha256})
+            last = time.monotonic()
+
+    search = Search(
+        config.search,
+        config.budget,
+        space=space,
+        supernet=None,
+        scorer=scorer,
+        evaluator=evaluator,
+        controller=controller,
+        graph_of=None,
+        rounds=folder.rounds,
+        clock=folder.clock,
+        progress=folder.progress,
+        seed=config.seed,
+        checkpoint=checkpoint,
+    )
+    if folder.saved is not None:
+        search.restore(folder.saved)
+    return search
+
+
+def _findings(space: TableSpace, history: Table, stopped_by: str) -> dict[str, Any]:
+    """The incumbent, which is the architecture of the best value observed, the first of equals, and the table."""
+    benchmark = space.benchmark
+    if not len(history):
+        raise RlnasError(f"{stopped_by} ended the search before an architecture was looked up; give a larger budget")
+    best = max(history.rows, key=lambda row: float(row["accuracy"]))
+    networks = {
+        int(row["code"]) if benchmark.networks is None else int(benchmark.networks[int(row["code"])])
+        for row in history.rows
+    }
+    score = float(benchmark.score[int(best["code"])])
+    return {
+        "space": {"name": space.name, "size": str(space.size)},
+        "table": {
+            "name": benchmark.name,
+            "sha256": benchmark.sha256,
+            "architectures": space.size,
+            "networks": benchmark.distinct,
+            "optimum": benchmark.optimum,
+            "optimal_architecture": space.text(space.unrank(benchmark.best)),
+            "simulated_seconds": benchmark.seconds is not None,
+        },
+        "best": {
+            "architecture": best["architecture"],
+            "code": best["code"],
+            "search_accuracy": float(best["accuracy"]),
+            "score": score,
+            "regret": benchmark.optimum - score,
+            "valid_accuracy": None,
+            "test_accuracy": None,
+            "params": int(best["params"]) if best["params"] else None,
+            "flops": int(best["flops"]) if best["flops"] else None,
+        },
+        "networks_unique": len(networks),
+        "stopped_by": stopped_by,
+    }

@@ -1,0 +1,13 @@
+"""Tabular benchmarks: all architectures of a space with values that somebody measured. Torch-free."""
+
+from rlnas.config import NasBenchMacroConfig, TableConfig
+from rlnas.tabular.benchmark import Benchmark
+from rlnas.tabular.nas_bench_macro import read_nas_bench_macro
+from rlnas.tabular.read import read_table
+
+__all__ = ["Benchmark", "read_benchmark", "read_nas_bench_macro", "read_table"]
+
+
+def read_benchmark(config: TableConfig | NasBenchMacroConfig) -> Benchmark:
+    """The benchmark that these options describe. Raises RlnasError for a file that is missing or wrong."""
+    return read_table(config) if isinstance(config, TableConfig) else read_nas_bench_macro(config.path)

@@ -1,0 +1,47 @@
+"""What every table is turned into: arrays in the order of the space's ranks."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """A tabular benchmark of n architectures with d decisions.
+
+    Row r belongs to the architecture of rank r: the last decision varies fastest.
+
+    name, sha256: of the file. decisions: their d names. values: for each the texts it can have.
+    observed: (n, k), k >= 1 noisy measurements, in the table's own unit; one of them is what a query
+    returns. score: (n,), the true score in the same unit; higher is better. seconds: (n,), what a query
+    costs, None if the table does not say; so are params and flops. networks: (n,), equal numbers mark
+    architectures that are one network, None if all differ.
+    """
+
+    name: str
+    sha256: str
+    decisions: tuple[str, ...]
+    values: tuple[tuple[str, ...], ...]
+    observed: NDArray[np.float64]
+    score: NDArray[np.float64]
+    seconds: NDArray[np.float64] | None = None
+    params: NDArray[np.int64] | None = None
+    flops: NDArray[np.int64] | None = None
+    networks: NDArray[np.int64] | None = None
+
+    @cached_property
+    def best(self) -> int:
+        """The rank of the best architecture by true score, the lowest one of several."""
+        return int(self.score.argmax())
+
+    @property
+    def optimum(self) -> float:
+        """The best true score."""
+        return float(self.score[self.best])
+
+    @cached_property
+    def distinct(self) -> int:
+        """How many different networks there are."""
+        return len(self.score) if self.networks is None else len(np.unique(self.networks))
