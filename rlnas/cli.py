@@ -11,12 +11,13 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import hydra
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
+from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 
 from rlnas.config import (
@@ -59,6 +60,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(_readable(error))
     except KeyboardInterrupt:
         hint = f"; go on with: python -m rlnas resume={_shown(folder[-1])}" if folder else ""
+        if not folder and SweepFolder.path is not None:  # its jobs run in other processes
+            hint = f"; go on with each of its runs by: python -m rlnas resume={_shown(SweepFolder.path)}/RUN"
         print(f"\nrlnas: stopped{hint}", file=sys.stderr)
         return 130
     except OSError as error:
@@ -90,27 +93,94 @@ def run(overrides: Sequence[str] = ()) -> Path:
 
 
 def _launch(arguments: list[str], folder: list[Path]) -> None:
-    """A new run, or with -m several, in folders that hydra makes."""
+    """A new run, or with -m several and their comparison, in folders that hydra makes."""
     failures: list[RlnasError] = []
+    launched_by = os.getpid()
 
-    def task(composed: Any) -> None:
+    def task(composed: Any) -> float | None:
         path = Path(HydraConfig.get().runtime.output_dir)
         several = HydraConfig.get().mode == RunMode.MULTIRUN
+        # hydra/launcher=joblib runs this in processes of its own, to which a copy of this function goes
+        logging.raiseExceptions = False
         try:
             config = build_config(composed)
+            if several:
+                _check_direction()
+            if os.getpid() != launched_by and config.progress == "auto":
+                config.progress = "plain"  # live bars of several processes would write over each other
             _check_unused(path)
             folder.append(path)
-            _run_in(config, path, list(HydraConfig.get().overrides.task))
+            return _objective(_run_in(config, path, list(HydraConfig.get().overrides.task)))
         except RlnasError as error:
             if several:
                 _fail(f"{path.name}: {error}")
                 raise  # hydra marks the job as failed and goes on with the next
             failures.append(error)  # hydra would print it as a crash
+            return None
 
-    sys.argv = [sys.argv[0], *arguments]  # hydra reads it
-    hydra.main(version_base=None, config_path=str(CONF), config_name="config")(task)()
+    SweepFolder.path = None
+    sys.argv = [sys.argv[0], *SweepFolder.asked(arguments)]  # hydra reads it
+    try:
+        hydra.main(version_base=None, config_path=str(CONF), config_name="config")(task)()
+    except Exception:  # a job failed; the others have run
+        _compare(SweepFolder.path)
+        raise
+    _compare(SweepFolder.path)
     if failures:
         raise failures[0]
+
+
+class SweepFolder(Callback):  # type: ignore[misc,unused-ignore]
+    """Remembers where the jobs of -m go, which hydra tells to its callbacks only."""
+
+    path: ClassVar[Path | None] = None
+
+    @staticmethod
+    def asked(arguments: list[str]) -> list[str]:
+        """The arguments with the override that makes hydra call this class, beside the last other override."""
+        if any(argument in ("-sc", "--shell-completion") for argument in arguments):
+            return arguments
+        own = f"+hydra.callbacks.sweep_folder._target_={__name__}.SweepFolder"
+        overrides = [place for place, item in enumerate(arguments) if "=" in item and not item.startswith("-")]
+        place = overrides[-1] + 1 if overrides else len(arguments)
+        return [*arguments[:place], own, *arguments[place:]]  # argparse takes the overrides in one piece
+
+    def on_multirun_start(self, config: Any, **_: Any) -> None:
+        """Called in the process that was started, before the first job, wherever the jobs run."""
+        SweepFolder.path = Path(str(config.hydra.sweep.dir))
+
+
+def _compare(sweep: Path | None) -> None:
+    """Compare the runs of a sweep, if there was one and a run of it finished."""
+    if sweep is None or not any(sweep.rglob("result.json")):
+        return
+    from rlnas.report.comparison import write_comparison  # matplotlib and scipy are slow to import
+
+    try:
+        print(f"comparison: {write_comparison([sweep])[1]}")
+    except RlnasError as error:
+        print(f"rlnas: warning: no comparison of {_shown(sweep)}: {error}", file=sys.stderr)
+
+
+def _objective(result: dict[str, Any]) -> float | None:
+    """What a sweeper such as hydra/sweeper=optuna maximises: the score of the architecture that was found.
+
+    Its true score in a table; else its accuracy with shared weights, or retrained if nothing was searched.
+    """
+    best = result["best"]
+    names = ("score",) if result.get("table") else ("search_accuracy", "valid_accuracy")
+    return next((float(best[name]) for name in names if best.get(name) is not None), None)
+
+
+def _check_direction() -> None:
+    """RlnasError if a sweeper would look for the worst score, which is the default of optuna's."""
+    sweeper = HydraConfig.get().sweeper
+    direction = sweeper.get("direction") if "direction" in sweeper else None
+    if direction is not None and getattr(direction, "name", str(direction)) != "maximize":
+        raise RlnasError(
+            "hydra.sweeper.direction is not maximize, but a run returns its score, the higher the better; add "
+            "hydra.sweeper.direction=maximize"
+        )
 
 
 def _resume_path(arguments: list[str]) -> Path | None:
@@ -203,8 +273,8 @@ def _readable(error: Exception) -> str:
     return " ".join(text.split())
 
 
-def _run_in(config: Config, folder: Path, arguments: list[str]) -> None:
-    """Run, or go on with, the job of `folder`."""
+def _run_in(config: Config, folder: Path, arguments: list[str]) -> dict[str, Any]:
+    """Run, or go on with, the job of `folder`; returns its result."""
     from rlnas.environment import saved_config, write_environment
 
     if saved_config(folder) is None:
@@ -213,7 +283,7 @@ def _run_in(config: Config, folder: Path, arguments: list[str]) -> None:
         try:
             from rlnas.job import run_job  # torch and the rest: not for --help
 
-            run_job(config, folder)
+            return run_job(config, folder)
         except RlnasError as error:
             log.info("failed: %s", error)
             raise

@@ -1,0 +1,63 @@
+"""`python -m rlnas.compare FOLDER...`: which controller is better, by how much, how surely."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rlnas.errors import RlnasError
+
+if TYPE_CHECKING:
+    from rlnas.report.comparison import Comparison
+
+NARROW = 150  # columns of a terminal that has no room for standard errors
+WIDTH = 180  # columns where the output is no terminal
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Write and show the comparison; the exit status, 1 with one line on stderr on RlnasError."""
+    parser = argparse.ArgumentParser(
+        prog="python -m rlnas.compare",
+        description="Compare runs: tables, tests and curves as comparison.csv, comparison.md and comparison.html.",
+    )
+    parser.add_argument("folder", nargs="+", type=Path, help="a run folder, or one that holds some, as a sweep's does")
+    parser.add_argument(
+        "--out", type=Path, help="where to write: by default the one sweep folder given, else outputs/comparison"
+    )
+    parser.add_argument(
+        "--strict", action="store_true", help="refuse runs of unequal length and unfinished ones instead of saying so"
+    )
+    given = parser.parse_args(arguments)
+    from rlnas.report.comparison import write_comparison  # matplotlib, scipy and torch: not for --help
+
+    try:
+        comparison, path = write_comparison(given.folder, given.out, strict=given.strict)
+    except RlnasError as error:
+        print(f"rlnas: error: {error}", file=sys.stderr)
+        return 1
+    show(comparison)
+    print(f"comparison: {path}")
+    return 0
+
+
+def show(comparison: "Comparison") -> None:
+    """The answer, what limits it, and the table, on the screen."""
+    from rich.console import Console
+
+    from rlnas.report.comparison import words
+    from rlnas.report.comparison.tables import screen
+
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = WIDTH
+    console.print(words.answer(comparison), markup=False, soft_wrap=True)
+    for warning in comparison.warnings:
+        console.print(f"warning: {warning}", markup=False, soft_wrap=True)
+    for folder, _, reason in words.left_out(comparison):
+        console.print(f"left out: {folder}: {reason}", markup=False, soft_wrap=True)
+    console.print(screen(comparison, narrow=console.width < NARROW))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,184 @@
+"""The comparison of runs whose outcome is known: values by hand, verdicts, cutting, curves."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from rlnas.errors import RlnasError
+from rlnas.report.comparison import Comparison, compare, load_runs
+from rlnas.report.comparison.curves import over_architectures, over_seconds
+from rlnas.report.comparison.words import answer, protocol
+from tests.report.comparison_folders import OPTIMUM, write_run, write_sweep
+
+
+def flat(root: Path, regrets: Mapping[str, list[float]], n: int = 60, **options: Any) -> Path:
+    """A run for each regret, the seed being its place; every architecture of a run has that regret."""
+    for name, values in regrets.items():
+        for seed, regret in enumerate(values):
+            score = [OPTIMUM - regret] * n
+            write_run(root / f"{name}_{seed}", score, score=score, controller=name, seed=seed, **options)
+    return root
+
+
+def compared(root: Path, **options: Any) -> Comparison:
+    return compare(*load_runs([root]), **options)
+
+
+SIX = [0.10, 0.20, 0.30, 0.40, 0.50, 0.60]
+BETTER = [0.01, 0.02, 0.03, 0.04, 0.05, 0.61]
+
+
+def test_values_by_hand(tmp_path: Path):
+    comparison = compared(flat(tmp_path, {"random": SIX, "ppo": BETTER}))
+    assert comparison.measure == "regret"
+    assert comparison.checkpoints == (50,)
+    assert [group.label for group in comparison.groups] == ["ppo", "random"]  # best first
+    cell = comparison.cells["random", 50]
+    assert cell.mean == pytest.approx(0.35)
+    assert cell.interquartile_mean == pytest.approx(0.35)
+    assert cell.standard_error == pytest.approx(np.std(SIX, ddof=1) / np.sqrt(6))
+    assert cell.low < 0.35 < cell.high
+    assert cell.n == 6
+    (test,) = comparison.tests
+    assert (test.label, test.baseline, test.pairs) == ("ppo", "random", 6)
+    # differences .09 .18 .27 .36 .45 and -.01: rank 1 of 21 is against it
+    assert test.effect == pytest.approx((20 - 1) / 21)
+    assert test.p == pytest.approx(2 * 2 / 2**6)  # R- <= 1 in 2 of the 64 sign patterns
+    assert test.improvement == pytest.approx(30 / 36)
+    assert test.verdict == "not told apart"
+
+
+def test_better_worse_and_equal(tmp_path: Path):
+    half = [value / 2 for value in SIX]
+    comparison = compared(flat(tmp_path, {"random": SIX, "ppo": half, "dqn": SIX}))
+    verdicts = {test.label: (test.verdict, test.p, test.p_holm) for test in comparison.tests}
+    assert verdicts["dqn"] == ("not told apart", 1, 1)
+    assert verdicts["ppo"] == ("not told apart", pytest.approx(2 / 64), pytest.approx(2 * 2 / 64))  # two tests
+    alone = compared(flat(tmp_path / "alone", {"random": SIX, "ppo": half}))
+    assert alone.tests[0].verdict == "better"
+    assert "At 50 architectures ppo is better than random search: mean regret 0.175 vs 0.350" in answer(alone)
+    assert "Holm-adjusted p = 0.031, n = 6 pairs" in answer(alone)
+    other = compared(flat(tmp_path / "other", {"random": half, "ppo": SIX}))
+    assert other.tests[0].verdict == "worse"
+    assert "no controller is shown to be better than random search; the first is ppo" in answer(other)
+
+
+def test_every_baseline_has_a_family_of_its_own(tmp_path: Path):
+    sweep = write_sweep(tmp_path, {"random": 0, "evolution": 2, "ppo": 3, "dqn": 1}, n=210)
+    comparison = compared(sweep)
+    assert comparison.checkpoints == (50, 100, 200)
+    assert comparison.baselines == ["random", "evolution"]
+    for baseline in comparison.baselines:
+        family = [test for test in comparison.tests if test.baseline == baseline]
+        assert len(family) == 3 * 3
+        assert baseline not in {test.label for test in family}
+        assert min(test.p_holm for test in family) >= min(9 * min(test.p for test in family), 1) - 1e-12
+
+
+def test_pairs_are_of_equal_seed_and_unpaired_ones_are_told(tmp_path: Path):
+    flat(tmp_path, {"random": SIX, "ppo": [*BETTER, 9.0]})
+    comparison = compared(tmp_path)
+    assert comparison.tests[0].pairs == 6
+    assert any("ppo is tested against random on the 6 seeds that both have" in text for text in comparison.warnings)
+    assert dict(protocol(comparison))["runs"] == "n = random 6, ppo 7"
+
+
+def test_seeds_that_never_meet_are_not_tested(tmp_path: Path):
+    flat(tmp_path, {"random": SIX})
+    for seed, regret in enumerate(BETTER, 100):
+        write_run(tmp_path / f"p{seed}", [OPTIMUM - regret] * 60, score=[OPTIMUM - regret] * 60, seed=seed)
+    comparison = compared(tmp_path)
+    assert comparison.tests == ()
+    assert any("No test of ppo against random" in text for text in comparison.warnings)
+
+
+def test_too_few_seeds_to_be_significant_are_told(tmp_path: Path):
+    comparison = compared(flat(tmp_path, {"random": SIX[:5], "ppo": BETTER[:5]}))
+    told = [text for text in comparison.warnings if "no difference can be significant" in text]
+    assert told == [
+        "Against random no difference can be significant: with 5 pairs of seeds and 1 test p (Holm) is at least "
+        "0.062; that takes 6 seeds"
+    ]
+
+
+def test_one_seed_is_compared_without_bands_and_tests(tmp_path: Path):
+    comparison = compared(flat(tmp_path, {"random": [0.2], "ppo": [0.1]}, n=20))
+    assert comparison.checkpoints == (20,)
+    assert comparison.tests == ()
+    assert np.isnan(comparison.cells["ppo", 20].low)
+    assert any(text.startswith("One seed only of ppo, random") for text in comparison.warnings)
+    assert "ppo 0.100 is first, then random search 0.200" in answer(comparison)
+
+
+def test_without_a_baseline_nothing_is_tested(tmp_path: Path):
+    comparison = compared(flat(tmp_path, {"dqn": SIX, "ppo": BETTER}))
+    assert comparison.tests == ()
+    assert any("nothing is tested" in text for text in comparison.warnings)
+
+
+def test_unequal_budgets_are_cut_and_told_or_refused(tmp_path: Path):
+    flat(tmp_path, {"random": SIX}, n=120)
+    flat(tmp_path, {"ppo": BETTER}, n=60)
+    comparison = compared(tmp_path)
+    assert comparison.budget == 60
+    (told,) = [text for text in comparison.warnings if "not equally long" in text]
+    assert "cut to the 60 architectures" in told
+    assert "random: 6 runs of 120" in told
+    assert "ppo_0 and 5 more" in told
+    with pytest.raises(RlnasError, match=r"--strict: .*random: 6 runs of 120"):
+        compared(tmp_path, strict=True)
+    assert not compared(flat(tmp_path / "equal", {"random": SIX}), strict=True).warnings
+
+
+def test_strict_refuses_runs_left_out(tmp_path: Path):
+    flat(tmp_path, {"random": SIX})
+    write_run(tmp_path / "broken", [1.0], score=[1.0], finished=False)
+    assert compared(tmp_path).left_out[0].folder.name == "broken"
+    with pytest.raises(RlnasError, match=r"--strict: .*broken is left out: not finished"):
+        compared(tmp_path, strict=True)
+
+
+def test_no_finished_run_is_refused_with_the_reasons(tmp_path: Path):
+    write_run(tmp_path / "a", [1.0], finished=False)
+    with pytest.raises(RlnasError, match=r"none of the 1 runs can be compared: .*a: not finished"):
+        compared(tmp_path)
+
+
+def test_shared_weights_are_compared_by_score(tmp_path: Path):
+    for name, accuracy in {"random": 0.5, "ppo": 0.6}.items():
+        for seed in range(6):
+            write_run(tmp_path / f"{name}{seed}", [accuracy + 0.01 * seed] * 50, controller=name, seed=seed)
+    comparison = compared(tmp_path)
+    assert comparison.measure == "score"
+    assert comparison.groups[0].label == "ppo"
+    assert comparison.tests[0].verdict == "better"
+    assert comparison.cells["ppo", 50].mean == pytest.approx(0.625)
+    assert comparison.has_time
+
+
+def test_look_ups_have_no_time_unless_the_table_has_it(tmp_path: Path):
+    assert compared(flat(tmp_path / "a", {"random": SIX})).has_time
+    assert not compared(flat(tmp_path / "b", {"random": SIX}, simulated=False)).has_time
+
+
+def test_curves_by_hand(tmp_path: Path):
+    write_run(tmp_path / "a", [1.0, 3.0], score=[1.0, 3.0], seconds=[10, 10], seed=0)
+    write_run(tmp_path / "b", [2.0, 8.0], score=[2.0, 8.0], seconds=[5, 35], seed=1)
+    (group,) = compared(tmp_path).groups
+    curve = over_architectures(group, 2)
+    assert curve.x.tolist() == [1, 2]
+    assert curve.mean.tolist() == [1.5, 5.5]
+    assert curve.low.tolist() == [1, 3]
+    assert curve.high.tolist() == [2, 8]
+    time = over_seconds(group, 2)
+    assert (time.x[0], time.x[-1]) == (10, 20)  # both have an incumbent; the first has ended
+    assert (time.mean[0], time.mean[-2], time.mean[-1]) == (1.5, 1.5, 2.5)
+
+
+def test_a_group_has_the_same_numbers_whoever_stands_beside_it(tmp_path: Path):
+    alone = compared(write_sweep(tmp_path / "alone", {"random": 0}))
+    both = compared(write_sweep(tmp_path / "both", {"random": 0, "ppo": 1}))
+    assert alone.cells["random", 50] == both.cells["random", 50]

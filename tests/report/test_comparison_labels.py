@@ -1,0 +1,83 @@
+"""Labels of groups, and which runs may stand side by side."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rlnas.errors import RlnasError
+from rlnas.report.comparison.labels import check_same_task, differences, group_runs, other_differences
+from rlnas.report.comparison.runs import SearchRun, read_run
+from tests.report.comparison_folders import write_run
+
+
+@pytest.fixture
+def run(tmp_path: Path):
+    """run(controller, seed, **options): a small tabular run, with settings by dotted key."""
+    count = 0
+
+    def make(controller: str = "ppo", seed: int = 0, settings: Any = None, **options: Any) -> SearchRun:
+        nonlocal count
+        count += 1
+        options = {"score": [91.0, 92.0], **options}
+        folder = write_run(
+            tmp_path / str(count), [91.0, 92.0], controller=controller, seed=seed, settings=settings, **options
+        )
+        return read_run(folder)
+
+    return make
+
+
+def test_a_name_alone_is_the_label_whatever_changes_no_number(run):
+    free = {"budget.architectures": 9, "progress": "plain", "execution.threads": 3, "space.path": "x", "data.path": "y"}
+    groups = group_runs([run("ppo", 1, free), run("ppo", 0), run("random", 0)])
+    assert {label: [r.seed for r in runs] for label, runs in groups.items()} == {"ppo": [0, 1], "random": [0]}
+
+
+def test_runs_of_one_name_are_told_apart_by_the_keys_that_differ(run):
+    rate = "controller.params.learning_rate"
+    groups = group_runs([run("ppo", 0, {rate: 0.001}), run("ppo", 0, {rate: 0.01}), run("random", 0, {rate: 5})])
+    assert list(groups) == ["ppo learning_rate=0.001", "ppo learning_rate=0.01", "random"]
+
+
+def test_keys_are_shown_whole_where_their_last_part_is_not_enough():
+    configs = [{"a.rate": 1, "b.rate": 2, "c.n": None}, {"a.rate": 3, "b.rate": 4}]
+    assert differences(configs) == ["a.rate=1 b.rate=2 n=null", "a.rate=3 b.rate=4 n=unset"]
+
+
+def test_a_seed_given_twice_is_refused_with_both_folders(run):
+    with pytest.raises(RlnasError, match=r"two runs of ppo with seed 3: .*1 and .*2; "):
+        group_runs([run("ppo", 3), run("ppo", 3)])
+
+
+def test_what_differs_besides_controller_and_seed(run):
+    runs = [run("ppo", 0, {"reward.shape": "accuracy_cubed"}), run("random", 1, {"controller.params.clip": 1})]
+    assert other_differences(runs) == ["reward.shape (accuracy_cubed, accuracy)"]
+
+
+def test_runs_of_different_tasks_are_refused(run):
+    check_same_task([run(), run("random", 1)])
+    cases = {
+        r"different spaces: nas_bench_macro \(1 run\), nasrl \(2 runs\); compare": [
+            run(),
+            run(score=None),
+            run(score=None),
+        ],
+        r"different spaces: nasrl layers=6 .*nasrl layers=9": [
+            run(score=None),
+            run(score=None, settings={"space.layers": 9}),
+        ],
+        r"different tables: sha256 686dee83686d.*sha256 ffff": [run(), run(sha256="f" * 64)],
+        r"different data sets: digits .*cifar10": [run(score=None), run(score=None, dataset="cifar10")],
+        r"different data sets: digits limit=0 .*limit=300": [
+            run(score=None),
+            run(score=None, settings={"data.limit": 300}),
+        ],
+    }
+    for message, runs in cases.items():
+        with pytest.raises(RlnasError, match=message):
+            check_same_task(runs)
+
+
+def test_augmentation_is_no_other_data(run):
+    check_same_task([run(score=None), run(score=None, settings={"data.flip": False})])
