@@ -22,6 +22,7 @@ TINY = (
     "controller.episodes=4",
     "select.from_policy=2",
     "select.from_history=2",
+    "select.finalists=2",
     "retrain.epochs=2",
     "retrain.checkpoint_epochs=1",
     "progress=plain",

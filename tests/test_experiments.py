@@ -1,6 +1,8 @@
 """Every shipped configuration composes, is in its ranges, and every experiment runs, shrunken."""
 
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -69,7 +71,19 @@ def test_every_experiment_runs_shrunken(experiment: str, tmp_path: Path) -> None
     rlnas.load_child(folder)
 
 
-@pytest.mark.parametrize("experiment", EXPERIMENTS)
+@lru_cache
+def composed(*overrides: str) -> dict[str, Any]:
+    return to_dict(build_config(_compose(list(overrides))))
+
+
+# one table and one search of networks in the default run: composing takes a quarter of a second
+FEW = [
+    name if name in ("nasrl_cifar", "nas_bench_macro") else pytest.param(name, marks=pytest.mark.slow)
+    for name in EXPERIMENTS
+]
+
+
+@pytest.mark.parametrize("experiment", FEW)
 @pytest.mark.parametrize("option", OPTIONS)
 def test_every_option_goes_with_every_experiment(experiment: str, option: str) -> None:
     """And wins over what the experiment chose for that axis."""
@@ -82,8 +96,8 @@ def test_every_option_goes_with_every_experiment(experiment: str, option: str) -
     extra = GIVEN.get(option, [])
     if option in LOOKED_UP:
         extra = [item for item in ("space=nas_bench_macro", *UNTRAINED) if not item.startswith(group)]
-    chosen = to_dict(build_config(_compose([f"+experiment={experiment}", option, *extra])))
-    alone = to_dict(build_config(_compose([option, *extra])))
+    chosen = composed(f"+experiment={experiment}", option, *extra)
+    alone = composed(option, *extra)
     if group in ("space", "search", "controller"):
         assert chosen[group] == alone[group]
     else:
