@@ -35,6 +35,7 @@ def test_same_seed_same_history(reference: Path, tmp_path: Path) -> None:
     assert_same_end(tmp_path / "run", reference)
 
 
+@pytest.mark.slow
 def test_other_seed_other_history(reference: Path, tmp_path: Path) -> None:
     assert rlnas(*TINY, "seed=1", "hydra.run.dir=run", cwd=tmp_path).returncode == 0
     assert history(tmp_path / "run") != history(reference)
@@ -145,6 +146,7 @@ def test_another_configuration_is_refused_and_the_same_one_is_not(reference: Pat
     assert_same_end(tmp_path / "run", reference)
 
 
+@pytest.mark.slow
 def test_progress_alone_may_differ_and_other_data_may_not(reference: Path, tmp_path: Path) -> None:
     run_until(tmp_path / "run", "checkpoint/*.checkpoint", tmp_path, signal.SIGKILL)
     record = json.loads((tmp_path / "run" / "environment.json").read_text())
@@ -161,6 +163,7 @@ def test_progress_alone_may_differ_and_other_data_may_not(reference: Path, tmp_p
     assert_same_end(tmp_path / "run", reference)
 
 
+@pytest.mark.slow
 def test_one_shot_resumes_with_its_remembered_scores(tmp_path: Path) -> None:
     """No training between the rounds: the scores of the rounds before stay valid, and cached."""
     one_shot = [*(item for item in TINY if "epochs_per_round" not in item), "search=one_shot", "retrain.epochs=0"]

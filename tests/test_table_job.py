@@ -100,6 +100,7 @@ def stop_after(rounds: int):
     return check
 
 
+@pytest.mark.slow
 def test_stopped_before_the_first_checkpoint(table: list[str], tmp_path: Path) -> None:
     arguments = [*table, "hydra.run.dir=run"]
     run_until(tmp_path / "run", "environment.json", tmp_path, signal.SIGKILL, *arguments)
