@@ -142,6 +142,7 @@ class EvaluatorConfig:
     batch_size: int = ranged(500, 2, 65536)
     norm: str = one_of("batch", "batch", "recalibrate", "running")
     recalibrate_batches: int = ranged(4, 1, 1000)
+    racing: float = ranged(0.0, 0, 0.5)
 
 
 @dataclass
@@ -199,12 +200,15 @@ class BudgetConfig:
 
 @dataclass
 class SelectConfig:
-    """Who is scored again when the search ends, and which of them are trained on alone before one is chosen."""
+    """Who is scored again when the search ends, and which of them are trained alone before one is chosen."""
 
     from_policy: int = ranged(20, 0, 100000)
     from_history: int = ranged(20, 0, 100000)
+    from_random: int = ranged(0, 0, 100000)
+    max_flops: float = ranged(0.0, 0)
     finalists: int = ranged(5, 1, 100000)
     finalist_epochs: float = ranged(1.0, 0, 10000, above=True)
+    finalist_start: str = one_of("shared", "shared", "scratch")
 
 
 @dataclass
@@ -232,7 +236,10 @@ class ExecutionConfig:
     device: str = "auto"
     threads: int = ranged(0, 0, 1024)
     precision: str = one_of("auto", "auto", "float32", "bfloat16")
-    channels_last: bool = True
+    memory_format: str = one_of("auto", "auto", "channels_last", "contiguous")
+    compile: bool = False
+    keep_buffers: bool = True
+    memory_mb: int = ranged(1024, 1)
 
 
 @dataclass

@@ -1,27 +1,46 @@
-"""On what and how tensors are computed: device, number format, memory layout, threads, allocator."""
+"""On what and how tensors are computed: device, number format, memory layout, threads, allocator, memory.
+
+The one place that decides it. What is left to `auto` is picked by `rlnas.probe`, recorded in the run's
+environment.json, and read back from there when the run is resumed: a second measurement might differ.
+"""
 
 import contextlib
 import ctypes
 import platform
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
 from rlnas.config import ExecutionConfig
 from rlnas.errors import RlnasError
+from rlnas.probe import Choice, pick
 
+T = TypeVar("T")
+R = TypeVar("R")
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4  # glibc's malloc.h
 
 
 @dataclass(frozen=True)
 class Execution:
-    """What was picked: device, autocast dtype (float32: no autocast) and memory format."""
+    """What was picked.
+
+    dtype: of autocast; float32: no autocast. memory_mb: of the activations of children that are scored in
+    one pass. compile: each operator by torch.compile. measured: what `auto` rests on, milliseconds of one
+    small training step for each choice, empty where nothing was measured.
+    """
 
     device: torch.device
     dtype: torch.dtype
     channels_last: bool
+    memory_mb: int = 1024
+    compile: bool = False
+    keeps_buffers: bool = False
+    measured: Mapping[str, float] | None = None
 
     def autocast(self) -> AbstractContextManager[Any]:
         """The context in which children run."""
@@ -29,19 +48,30 @@ class Execution:
             return contextlib.nullcontext()
         return torch.autocast(self.device.type, self.dtype)
 
+    @property
+    def values_allowed(self) -> int:
+        """How many values fill `memory_mb`."""
+        return self.memory_mb * 2**20 // self.dtype.itemsize
+
     def describe(self) -> dict[str, Any]:
         """The choice as plain data, for environment.json."""
         return {
             "device": str(self.device),
             "device_name": _device_name(self.device),
-            "precision": str(self.dtype).removeprefix("torch."),
-            "channels_last": self.channels_last,
+            "precision": _name(self.dtype),
+            "memory_format": _format(self.channels_last),
             "threads": torch.get_num_threads(),
+            "memory_mb": self.memory_mb,
+            "compile": self.compile,
+            "keeps_buffers": self.keeps_buffers,
+            "measured_ms": dict(self.measured or {}),
         }
 
 
-def set_up(config: ExecutionConfig) -> Execution:
-    """Pick the device and number format, set the threads, and keep large buffers in the process.
+def set_up(config: ExecutionConfig, recorded: Mapping[str, Any] | None = None) -> Execution:
+    """Set threads and allocator, and settle what the configuration leaves to `auto`.
+
+    recorded: what `describe` said when the run began; its number format and memory layout hold.
 
     Raises RlnasError for a device that does not exist here.
     """
@@ -52,15 +82,65 @@ def set_up(config: ExecutionConfig) -> Execution:
         raise RlnasError(f"execution.device is '{config.device}', which cannot be used here: {reason}") from None
     if config.threads:
         torch.set_num_threads(config.threads)
-    if device.type == "cpu":
-        keep_large_buffers()
-    else:
+    keeps_buffers = config.keep_buffers and device.type == "cpu" and keep_large_buffers()
+    if device.type == "cuda":
         torch.backends.cudnn.deterministic = True  # the same history for the same seed
         torch.backends.cudnn.benchmark = False
-    dtype = torch.bfloat16 if config.precision == "bfloat16" else torch.float32
-    if config.precision == "auto" and _has_native_bfloat16(device):
-        dtype = torch.bfloat16
-    return Execution(device, dtype, config.channels_last)
+    precision, memory_format, measured = config.precision, config.memory_format, None
+    if recorded is not None:
+        precision, memory_format, measured = (
+            recorded["precision"],
+            recorded["memory_format"],
+            recorded["measured_ms"],
+        )
+    elif "auto" in (precision, memory_format):
+        allowed = [
+            Choice(dtype, channels_last)
+            for dtype in (torch.float32, torch.bfloat16)
+            for channels_last in (True, False)
+            if precision in ("auto", _name(dtype)) and memory_format in ("auto", _format(channels_last))
+        ]
+        choice, seconds = pick(allowed, device)
+        precision, memory_format = _name(choice.dtype), _format(choice.channels_last)
+        measured = {
+            f"{_name(c.dtype)} {_format(c.channels_last)}": round(1000 * value, 3) for c, value in seconds.items()
+        }
+    dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
+    return Execution(
+        device,
+        dtype,
+        memory_format == "channels_last",
+        memory_mb=config.memory_mb,
+        compile=config.compile,
+        keeps_buffers=keeps_buffers,
+        measured=measured,
+    )
+
+
+def side_by_side(work: Callable[[T, Callable[[], bool]], R], items: Sequence[T], device: torch.device) -> Iterator[R]:
+    """`work(item, stopped)` for each item, in order; on a CPU as many at once as torch has threads, each on one.
+
+    Small networks hardly gain from a second thread of their own. An item is computed by one thread however
+    many there are, so results depend on neither their number nor the company. Torch releases Python's lock
+    while it computes. `work` should give up, by any exception, when `stopped()`: the iterator was left early.
+    """
+    threads = torch.get_num_threads()
+    if device.type != "cpu" or threads == 1:
+        yield from (work(item, lambda: False) for item in items)
+        return
+    stop = threading.Event()
+
+    def alone(item: T) -> R:
+        torch.set_num_threads(1)  # of this thread
+        return work(item, stop.is_set)
+
+    with ThreadPoolExecutor(threads) as pool:
+        try:
+            yield from pool.map(alone, items)
+        finally:
+            stop.set()
+            pool.shutdown(wait=True, cancel_futures=True)
+            torch.set_num_threads(threads)
 
 
 def keep_large_buffers() -> bool:
@@ -86,12 +166,12 @@ def _pick_device(name: str) -> torch.device:
     return device
 
 
-def _has_native_bfloat16(device: torch.device) -> bool:
-    """Whether bfloat16 is computed by the hardware; emulated it is several times slower than float32."""
-    if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    supported = getattr(torch.cpu, "_is_avx512_bf16_supported", None)  # no public query exists
-    return device.type == "cpu" and supported is not None and bool(supported())
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
+
+
+def _format(channels_last: bool) -> str:
+    return "channels_last" if channels_last else "contiguous"
 
 
 def _device_name(device: torch.device) -> str:

@@ -22,6 +22,7 @@ HISTORY = (
     "seconds",
     "cached",
     "score",
+    "images",
 )
 ROUNDS = (
     "round",
@@ -55,7 +56,8 @@ class Table:
     def __init__(self, path: Path, columns: Sequence[str], keep: int = 0):
         self.path = path
         self.columns = tuple(columns)
-        self.rows = read_rows(path)[:keep] if keep else []
+        rows = read_rows(path)[:keep] if keep else []
+        self.rows = [{**dict.fromkeys(self.columns, ""), **row} for row in rows]  # begun before a column existed
         if len(self.rows) < keep:
             raise RlnasError(
                 f"{path} has {len(self.rows)} rows, but the checkpoint was written after {keep}; the file was changed "

@@ -14,6 +14,7 @@ from rlnas.child.supernet import Supernet
 from rlnas.config import TABLE_SPACE_CONFIGS, Config, build_space_config
 from rlnas.controllers import make_controller
 from rlnas.data import ImageData, load_data
+from rlnas.environment import read_environment
 from rlnas.errors import RlnasError
 from rlnas.evaluators import SharedWeightsEvaluator
 from rlnas.execution import Execution, set_up
@@ -63,7 +64,8 @@ class Job:
         self.folder = RunFolder(folder, config)
         self.clock = self.folder.clock
         self.saved = self.folder.saved
-        self.execution: Execution = set_up(config.execution)
+        record = read_environment(folder)
+        self.execution: Execution = set_up(config.execution, record["execution"] if record else None)
         self.space = make_network_space(config.space)
         self.final_space = _final_space(config, self.space)
         self.given = None if config.architecture is None else read_architecture(self.space, config.architecture)
@@ -140,13 +142,16 @@ class Job:
         search.run()
         with self.clock.phase("select"):
             self.progress.say(f"search ended by {search.stopped_by} after {len(history)} architectures")
+            final_graph_of = self._graphs(self.final_space)
             candidates = select(
                 config.select,
                 self.space,
                 history,
                 controller,
                 evaluator,
+                rng=numpy_stream(config.seed, "select"),
                 frozen=config.search.epochs_per_round == 0,
+                flops_of=lambda architecture: cost(final_graph_of(architecture)).flops,
                 say=self.progress.say,
             )
         return {
@@ -169,8 +174,8 @@ class Job:
             "code": str(self.space.rank(candidate.architecture)),
             "accuracy": candidate.accuracy,
             "alone_accuracy": candidate.alone,
-            "source": "policy" if candidate.round is None else "history",
-            "round": candidate.round,
+            "source": candidate.source if isinstance(candidate.source, str) else "history",
+            "round": None if isinstance(candidate.source, str) else candidate.source,
             **self._costs_of(candidate.architecture),
         }
 
@@ -322,7 +327,13 @@ def _check_same_data(before: dict[str, Any], now: dict[str, Any]) -> None:
 
 
 def _final_config(config: Config) -> Any:
-    return build_space_config({**dataclasses.asdict(config.space), **config.retrain.space})
+    try:
+        return build_space_config({**dataclasses.asdict(config.space), **config.retrain.space})
+    except RlnasError as error:
+        raise RlnasError(
+            f"retrain.space={config.retrain.space} does not go with space={config.space.name}: {error}; set "
+            "retrain.space=null, or options that this space has"
+        ) from None
 
 
 def _final_space(config: Config, space: NetworkSpace) -> NetworkSpace:

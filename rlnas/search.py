@@ -82,6 +82,7 @@ class RecordingScorer(Scorer):
                     "seconds": round(outcome.score.seconds, 6),
                     "cached": int(outcome.score.cached),
                     "score": outcome.score.true,
+                    "images": outcome.score.images,
                 }
             )
             self.best_accuracy = max(self.best_accuracy, outcome.score.accuracy)

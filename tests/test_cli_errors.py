@@ -130,6 +130,7 @@ def small_disk(tmp_path: Path) -> Path:
     subprocess.run(["umount", "-l", str(disk)], check=True)
 
 
+@pytest.mark.slow
 def test_full_disk_during_a_checkpoint_loses_nothing_and_goes_on_with_space(small_disk: Path, tmp_path: Path) -> None:
     ballast = small_disk / "ballast"
     ballast.write_bytes(b"x" * 700_000)

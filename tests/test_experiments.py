@@ -46,7 +46,7 @@ def test_every_option_composes_and_names_itself(option: str) -> None:
     group, name = option.split("=")
     extra = ["space=nas_bench_macro", *UNTRAINED] if option in LOOKED_UP else GIVEN.get(option, [])
     config = build_config(_compose([*extra, option]))
-    if group not in ("search", "space"):
+    if group not in ("search", "space", "execution"):
         assert getattr(config, group).name == name
     if group == "space":
         assert name.startswith(config.space.name)
@@ -98,7 +98,7 @@ def test_every_option_goes_with_every_experiment(experiment: str, option: str) -
         extra = [item for item in ("space=nas_bench_macro", *UNTRAINED) if not item.startswith(group)]
     chosen = composed(f"+experiment={experiment}", option, *extra)
     alone = composed(option, *extra)
-    if group in ("space", "search", "controller"):
+    if group in ("space", "search", "controller", "execution"):
         assert chosen[group] == alone[group]
     else:
         assert chosen[group]["name"] == alone[group]["name"]

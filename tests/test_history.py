@@ -84,3 +84,13 @@ def test_full_disk_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         table.append(rows(1))
     with pytest.raises(OSError, match="No space"):
         table.close()
+
+
+def test_a_table_from_before_a_column_existed_goes_on(tmp_path):
+    old = Table(tmp_path / "t.csv", COLUMNS[:-1])
+    old.append([dict.fromkeys(COLUMNS[:-1], 1)])
+    old.close()
+    again = Table(tmp_path / "t.csv", COLUMNS, keep=1)
+    again.append([dict.fromkeys(COLUMNS, 2)])
+    again.close()
+    assert [row[COLUMNS[-1]] for row in read_rows(tmp_path / "t.csv")] == ["", "2"]

@@ -16,9 +16,11 @@ ORDER = (
     "config",
     "seeding",
     "graph",
+    "merge",
     "tabular",
     "data",
     "spaces",
+    "probe",
     "execution",
     "files",
     "child",
@@ -76,12 +78,14 @@ def test_every_module_has_its_place_in_the_order():
     assert {part(file) for file in FILES} - {"__init__"} <= set(ORDER)
 
 
-@pytest.mark.parametrize("file", [f for f in FILES if f.startswith("spaces/") or f in ("graph.py", "operators.py")])
+@pytest.mark.parametrize(
+    "file", [f for f in FILES if f.startswith("spaces/") or f in ("graph.py", "merge.py", "operators.py")]
+)
 def test_what_can_be_built_knows_no_torch(file):
     assert not {name for name in imported(FILES[file]) if name.split(".")[0] in ("torch", "stable_baselines3")}
 
 
-@pytest.mark.parametrize("module", ["rlnas.spaces", "rlnas.graph", "rlnas.operators"])
+@pytest.mark.parametrize("module", ["rlnas.spaces", "rlnas.graph", "rlnas.merge", "rlnas.operators"])
 def test_torch_is_not_loaded_by_the_way_either(module):
     code = f"import sys, {module}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT.parent, check=False).returncode == 0

@@ -8,7 +8,12 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 
+from rlnas import execution
+from rlnas.cli import run as run_here
+from rlnas.probe import Choice
+from rlnas.run_folder import RunFolder
 from tests.command import TINY, history, result, rlnas, start
 
 
@@ -54,7 +59,7 @@ def run_until(folder: Path, sign: str, cwd: Path, stop: signal.Signals, *argumen
 @pytest.mark.parametrize(
     "sign",
     [
-        "environment.json",
+        pytest.param("environment.json", marks=pytest.mark.slow),
         pytest.param("checkpoint/*.checkpoint", marks=pytest.mark.slow),
         pytest.param("checkpoint/000002*", marks=pytest.mark.slow),
         "retrain.csv",
@@ -123,6 +128,7 @@ def test_damaged_newest_checkpoint_falls_back_and_says_so(how: str, reference: P
     assert_same_end(folder, reference)
 
 
+@pytest.mark.slow
 def test_all_checkpoints_damaged_is_an_error(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     run_until(folder, "checkpoint/000002*", tmp_path, signal.SIGKILL)
@@ -190,3 +196,30 @@ def test_environment_json_holds_the_configuration(reference: Path) -> None:
     assert record["versions"]["torch"]
     assert record["execution"]["threads"] == 1
     assert os.sep not in record["execution"]["device"]
+
+
+def test_a_resumed_run_does_not_measure_again_and_keeps_the_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the probe found when the run began holds to its end, whatever it would find now."""
+    asked = []
+
+    def pick(choices: list[Choice], device: torch.device) -> tuple[Choice, dict[Choice, float]]:
+        asked.append(choices)
+        assert len(asked) == 1, "measured again"
+        return choices[1], {choice: number / 8 for number, choice in enumerate(choices)}
+
+    monkeypatch.setattr(execution, "pick", pick)
+    monkeypatch.setattr(RunFolder, "write_report", lambda _: None)  # seconds of drawing
+    kept = [item for item in TINY if not item.startswith(("execution", "progress", "retrain", "space.layers"))]
+    given = ["architecture='conv3x3'", "space.layers=1", "retrain.epochs=1", "progress=off", "execution.device=cpu"]
+    folder = run_here([*kept, *given, f"hydra.run.dir={tmp_path}/run"])
+    record = json.loads((folder / "environment.json").read_text())
+    assert record["execution"]["memory_format"] == "contiguous"
+    assert record["execution"]["measured_ms"]["float32 contiguous"] == 125.0
+    found = result(folder)["best"]
+    (folder / "result.json").unlink()  # as if killed before its last word
+    assert run_here([f"resume={folder}"]) == folder
+    assert json.loads((folder / "environment.json").read_text()) == record
+    assert result(folder)["best"] == found
+    assert result(folder)["resumed"] == 1

@@ -31,24 +31,25 @@ class Batches:
         self.execution = execution
         self.order_stream = torch_stream(seed, f"{purpose}/order")
         self.augment_stream = torch_stream(seed, f"{purpose}/augment", execution.device)
-        self.order = torch.empty(0, dtype=torch.int64)
+        self.order = torch.empty(0, dtype=torch.int64, device=execution.device)
         self.position = self.per_epoch  # a new order is drawn at the first batch
 
     def next(self) -> tuple[Tensor, Tensor]:
         """Normalised images (b, c, h, w) and labels (b,)."""
         if self.position == self.per_epoch:
-            self.order = torch.randperm(len(self.data.train), generator=self.order_stream)
+            order = torch.randperm(len(self.data.train), generator=self.order_stream)
+            self.order = order.to(self.execution.device)  # once an epoch: nothing is copied in a step
             self.position = 0
         index = self.order[self.position * self.size : (self.position + 1) * self.size]
         self.position += 1
-        batch = self.data.train.take(index.to(self.execution.device, non_blocking=True))
+        batch = self.data.train.take(index)
         pixels = self.data.augment(batch.pixels, self.augment_stream)  # (b, c, h, w) uint8
         return self.data.prepare(pixels, self.execution.channels_last), batch.labels
 
     def state(self) -> dict[str, Any]:
         """Everything the next batches depend on."""
         return {
-            "order": self.order.clone(),
+            "order": self.order.to("cpu", copy=True),
             "position": self.position,
             "order_stream": self.order_stream.get_state(),
             "augment_stream": self.augment_stream.get_state(),
@@ -56,6 +57,6 @@ class Batches:
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on where `state` was taken."""
-        self.order, self.position = state["order"], state["position"]
+        self.order, self.position = state["order"].to(self.execution.device), state["position"]
         self.order_stream.set_state(state["order_stream"])
         self.augment_stream.set_state(state["augment_stream"])

@@ -3,6 +3,7 @@
 Axes: b images, c channels, h height, w width, k classes.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -12,6 +13,9 @@ from torch.nn import functional as F
 from rlnas.child.weights import Weights
 from rlnas.data import prepare
 from rlnas.graph import INPUT, Graph, Node
+from rlnas.merge import Merged, merge
+
+BeforeNode = Callable[[int, nn.Sequential], None]
 
 
 @dataclass
@@ -38,32 +42,50 @@ class Noise:
 def run(graph: Graph, weights: Weights, images: Tensor, noise: Noise | None = None) -> Tensor:
     """Class scores (b, k) of normalised images (b, c, h, w); only the graph's own nodes run.
 
-    An activation is dropped after its last use. noise: None outside training.
+    noise: None outside training.
+    """
+    return run_merged(merge([graph]), weights, images, noise)[0]
+
+
+def run_merged(
+    merged: Merged,
+    weights: Weights,
+    images: Tensor,
+    noise: Noise | None = None,
+    before: BeforeNode | None = None,
+) -> list[Tensor]:
+    """Class scores (b, k) of each of the merged graphs for normalised images (b, c, h, w).
+
+    An activation is dropped after its last use. noise: None outside training; a node that graphs share
+    draws once for all of them. before: called with a node's index and module before it runs.
     """
     outputs: list[Tensor | None] = []
-    for node, spent in zip(graph.nodes, graph.last_uses, strict=True):
+    for index, (node, spent) in enumerate(zip(merged.graph.nodes, merged.graph.last_uses, strict=True)):
         inputs = [images if source == INPUT else outputs[source] for source in node.inputs]
-        outputs.append(apply(node, [value for value in inputs if value is not None], weights, noise))
+        module = weights.of(node)
+        if before is not None and module is not None:
+            before(index, module)
+        outputs.append(apply(node, [value for value in inputs if value is not None], module, noise))
         for source in spent:
             outputs[source] = None
-    scores = outputs[-1]
-    assert scores is not None
-    return scores
+    scores = [outputs[head] for head in merged.heads]
+    return [value for value in scores if value is not None]
 
 
-def apply(node: Node, inputs: list[Tensor], weights: Weights, noise: Noise | None) -> Tensor:
+def apply(node: Node, inputs: list[Tensor], module: nn.Sequential | None, noise: Noise | None) -> Tensor:
     """The output (b, node.channels, h, w) of one node, or the class scores (b, k) of the head."""
     x = inputs[0]  # (b, c, h, w)
     if node.operator == "sum":
         if noise is not None:
             x = noise.drop(x, noise.drop_path, (x.shape[0], 1, 1, 1))
-        for skip in inputs[1:]:
-            x = x + skip
+        if len(inputs) > 1:
+            x = x + inputs[1]
+        for skip in inputs[2:]:
+            x += skip  # in place: `x` is this node's own by now, and addition keeps no input for its gradient
         return x
     if node.operator == "pad":
         height, width = node.size
         return F.pad(x, (0, width - x.shape[3], 0, height - x.shape[2]))
-    module = weights.of(node)
     if module is None:
         return x
     if node.operator == "head":

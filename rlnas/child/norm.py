@@ -6,14 +6,16 @@ recalibrate: running statistics, estimated anew for each child on a few training
 running: running statistics as training left them, mixed over all paths; cheap, and the known trap.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from rlnas.child.network import run
+from rlnas.child.network import BeforeNode, run_merged
 from rlnas.child.weights import Weights
 from rlnas.graph import Graph
+from rlnas.merge import Merged
 
 
 def use_batch_statistics(weights: Weights, graph: Graph) -> None:
@@ -35,22 +37,47 @@ def train_mode(weights: Weights) -> None:
     """Back to training: batch statistics, and running ones updated where they are kept."""
     weights.train()
     for norm in weights.modules():
-        if isinstance(norm, torch.nn.BatchNorm2d):
+        if isinstance(norm, nn.BatchNorm2d):
             norm.track_running_stats = weights.track_statistics
 
 
-@torch.no_grad()
-def recalibrate(weights: Weights, graph: Graph, batches: Iterable[Tensor]) -> None:
-    """Estimate this graph's running statistics anew: their mean over training batches (b, c, h, w)."""
-    weights.eval()
-    norms = list(weights.norms(graph))
-    momenta = [norm.momentum for norm in norms]
-    for norm in norms:
-        norm.track_running_stats = True
-        norm.reset_running_stats()
-        norm.momentum = None  # cumulative mean
-        norm.train()
-    for batch in batches:
-        run(graph, weights, batch)
-    for norm, momentum in zip(norms, momenta, strict=True):
-        norm.momentum = momentum
+@contextmanager
+def recalibrated(weights: Weights, merged: Merged, batches: Iterable[Tensor]) -> Iterator[BeforeNode]:
+    """Within, each node normalises by its own mean of statistics over training batches (b, c, h, w).
+
+    By its own, since nodes of two architectures may share a weight key and see different inputs. Yields
+    what `run_merged` has to call before a node; afterwards every layer has its old buffers again.
+    """
+    of_node: dict[int, list[dict[str, Tensor]]] = {}
+    norms = list(dict.fromkeys(weights.norms(merged.graph)))  # in order, each once
+    old = [(norm.momentum, dict(norm.named_buffers())) for norm in norms]
+
+    def enter(index: int, module: nn.Sequential) -> None:
+        mine = [layer for layer in module if isinstance(layer, nn.BatchNorm2d)]
+        if index not in of_node:
+            for norm in mine:
+                for name, buffer in norm.named_buffers():
+                    setattr(norm, name, torch.empty_like(buffer))
+                norm.reset_running_stats()
+            of_node[index] = [dict(norm.named_buffers()) for norm in mine]
+        for norm, buffers in zip(mine, of_node[index], strict=True):
+            for name, buffer in buffers.items():
+                setattr(norm, name, buffer)
+
+    try:
+        weights.eval()
+        for norm in norms:
+            norm.track_running_stats = True
+            norm.momentum = None  # cumulative mean
+            norm.train()
+        with torch.no_grad():
+            for batch in batches:
+                run_merged(merged, weights, batch, before=enter)
+        for norm in norms:
+            norm.eval()
+        yield enter
+    finally:
+        for norm, (momentum, buffers) in zip(norms, old, strict=True):
+            norm.momentum = momentum
+            for name, buffer in buffers.items():
+                setattr(norm, name, buffer)

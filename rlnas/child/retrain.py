@@ -28,7 +28,13 @@ def one_cycle(progress: float, *, peak: float, warmup: float) -> float:
 
 def new_child(graph: Graph, data: ImageData, *, execution: Execution, seed: int) -> Child:
     """An untrained stand-alone child on the device."""
-    weights = Weights(seed, track_statistics=True, device=execution.device, channels_last=execution.channels_last)
+    weights = Weights(
+        seed,
+        track_statistics=True,
+        device=execution.device,
+        channels_last=execution.channels_last,
+        compile=execution.compile,
+    )
     child = Child(graph, weights, classes=data.classes, mean=data.mean, std=data.std)
     return child.to(execution.device)
 

@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -56,6 +56,7 @@ class Supernet:
             track_statistics=track_statistics,
             device=execution.device,
             channels_last=execution.channels_last,
+            compile=execution.compile,
         )
         self.batches = Batches(
             data,
@@ -112,14 +113,26 @@ class Supernet:
             )
         return loss
 
-    def alone(self, graph: Graph, data: ImageData, *, epochs: float, seed: int) -> "Supernet":
-        """A copy of the weights that `graph` uses, trained on for `epochs` (> 0) with this graph only.
+    def alone(
+        self,
+        graph: Graph,
+        data: ImageData,
+        *,
+        epochs: float,
+        seed: int,
+        from_shared: bool = True,
+        stopped: Callable[[], bool] = lambda: False,
+    ) -> "Supernet":
+        """Weights of their own for `graph`, trained for `epochs` (> 0) with this graph only.
 
-        Weights that serve all architectures suit none; after a part of an epoch of its own, what an
+        Weights that serve all architectures suit none; after a short training of its own, what an
         architecture can do shows better. Same recipe, one cosine, and for every graph the same batches.
         The shared weights stay as they are.
 
-        Raises Diverged when the loss is not finite.
+        from_shared: start from a copy of the shared weights; else from new ones, as a network from scratch.
+        stopped: asked before each step.
+
+        Raises Diverged when the loss is not finite, InterruptedError when `stopped()`.
         """
         self.weights.ensure(graph)
         config = replace(self.config, restart_epochs=epochs, architectures_per_step=1)
@@ -128,10 +141,17 @@ class Supernet:
             config, data, track_statistics=track_statistics, execution=self.execution, seed=seed, purpose="alone"
         )
         copy.weights.ensure(graph)
-        shared = self.weights.state_dict()
-        copy.weights.load_state_dict({name: shared[name] for name in copy.weights.state_dict()})
+        if from_shared:
+            shared = self.weights.state_dict()
+            copy.weights.load_state_dict({name: shared[name] for name in copy.weights.state_dict()})
         steps = max(1, copy.steps_until(epochs))
-        copy.train(itertools.repeat(graph), steps, what="an architecture alone")
+
+        def supply() -> Iterator[Graph]:
+            while not stopped():
+                yield graph
+            raise InterruptedError("the training of an architecture alone was stopped")
+
+        copy.train(supply(), steps, what="an architecture alone")
         return copy
 
     def state(self) -> dict[str, Any]:

@@ -9,9 +9,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from rlnas.child.batches import Batches
-from rlnas.child.network import Noise, run
+from rlnas.child.network import Noise, run_merged
 from rlnas.child.weights import Weights, named_tensors, restore
 from rlnas.graph import Graph
+from rlnas.merge import merge
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,10 @@ class Trainer:
         self._add_new_keys()
 
     def step(self, graphs: Sequence[Graph], learning_rate: float) -> Tensor:
-        """Train on the next batch by the mean loss over `graphs`; returns that loss, a scalar tensor."""
+        """Train on the next batch by the mean loss over `graphs`; returns that loss, a scalar tensor.
+
+        What the graphs have in common is computed, and differentiated, once.
+        """
         for graph in graphs:
             self.weights.ensure(graph)
         self._add_new_keys()
@@ -50,19 +54,18 @@ class Trainer:
         self._optimizer.param_groups[0]["lr"] = learning_rate
         images, labels = self.batches.next()
         self._optimizer.zero_grad(set_to_none=True)
-        total = torch.zeros((), device=labels.device)
-        for graph in graphs:
-            with self.batches.execution.autocast():
-                scores = run(graph, self.weights, images, self.noise)  # (b, k)
-            loss = F.cross_entropy(scores, labels, label_smoothing=self.sgd.label_smoothing) / len(graphs)
-            loss.backward()
-            total += loss.detach()
+        with self.batches.execution.autocast():
+            scores = run_merged(merge(graphs), self.weights, images, self.noise)  # (b, k) each
+        smoothing = self.sgd.label_smoothing
+        losses = [F.cross_entropy(one, labels, label_smoothing=smoothing) for one in scores]
+        loss = torch.stack(losses).mean()
+        loss.backward()
         if self.sgd.clip:
             in_use = [parameter for parameter in self.weights.parameters() if parameter.grad is not None]
             torch.nn.utils.clip_grad_norm_(in_use, self.sgd.clip)
         self._optimizer.step()
         self.steps += 1
-        return total
+        return loss.detach()
 
     def _add_new_keys(self) -> None:
         """Hand parameters made since (here or by an evaluation) to the optimizer, all in its one group."""
@@ -71,13 +74,18 @@ class Trainer:
         parameters = [parameter for key in new for parameter in self.weights.by_key[key].parameters()]
         if not parameters:
             return
+        momentum, decay = self.sgd.momentum, self.sgd.weight_decay
         if self._optimizer is None:
-            momentum, decay = self.sgd.momentum, self.sgd.weight_decay
             self._optimizer = torch.optim.SGD(
-                parameters, lr=0.1, momentum=momentum, weight_decay=decay, nesterov=momentum > 0
+                parameters, lr=0.1, momentum=momentum, weight_decay=decay, nesterov=momentum > 0, fused=True
             )
         else:
             self._optimizer.param_groups[0]["params"].extend(parameters)
+        if momentum:
+            # the fused kernel takes buffers for all parameters of a step or for none, and parameters enter one by
+            # one; from zero, the first step is what it would be without a buffer
+            for parameter in parameters:
+                self._optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
 
     def state(self) -> dict[str, Any]:
         """Weights, momentum, data position and noise, as tensors and plain data."""

@@ -23,15 +23,24 @@ class Weights(nn.Module):
     A supernet shares one instance among all architectures; a stand-alone child has one of its own.
 
     seed: of the first values. track_statistics: keep running BN statistics (the stand-alone child and the
-    BN policies `running` and `recalibrate` need them).
+    BN policies `running` and `recalibrate` need them). compile: run each operator by torch.compile.
     """
 
-    def __init__(self, seed: int, *, track_statistics: bool, device: torch.device, channels_last: bool):
+    def __init__(
+        self,
+        seed: int,
+        *,
+        track_statistics: bool,
+        device: torch.device,
+        channels_last: bool,
+        compile: bool = False,
+    ):
         super().__init__()
         self.seed = seed
         self.track_statistics = track_statistics
         self.device = device
         self.channels_last = channels_last
+        self.compiled = compile
         self.by_key = nn.ModuleDict()
         self.specs: dict[str, Spec] = {}
 
@@ -54,6 +63,8 @@ class Weights(nn.Module):
         module.train(self.training)
         memory_format = torch.channels_last if self.channels_last else torch.contiguous_format
         self.by_key[key] = module.to(device=self.device, memory_format=memory_format)  # type: ignore[call-overload]
+        if self.compiled:
+            self.by_key[key].compile(dynamic=False)  # in place: names of parameters stay
         self.specs[key] = spec
 
     def of(self, node: Node) -> nn.Sequential | None:

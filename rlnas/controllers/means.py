@@ -1,6 +1,6 @@
 """What an architecture is worth when it was scored more than once: the mean."""
 
-import heapq
+import bisect
 from typing import Any
 
 from rlnas.spaces import Architecture
@@ -15,11 +15,17 @@ class Means:
 
     def __init__(self) -> None:
         self.totals: dict[Architecture, tuple[float, int]] = {}  # sum and number of the values, first seen first
+        self._places: dict[Architecture, int] = {}  # when each was first seen
+        self._order: list[tuple[float, int, Architecture]] = []  # best first: (-mean, place, architecture)
 
     def add(self, architecture: Architecture, value: float) -> None:
-        """One more value."""
+        """One more value; costs the logarithm of how many there are, and a move in memory."""
         total, count = self.totals.get(architecture, (0.0, 0))
+        place = self._places.setdefault(architecture, len(self._places))
+        if count:
+            del self._order[bisect.bisect_left(self._order, (-total / count, place))]
         self.totals[architecture] = (total + value, count + 1)
+        bisect.insort(self._order, (-self.mean(architecture), place, architecture))
 
     def mean(self, architecture: Architecture) -> float:
         """Of an architecture that was observed."""
@@ -28,7 +34,7 @@ class Means:
 
     def best(self, count: int) -> list[Architecture]:
         """The `count` different architectures of the highest means, best first; of equal ones the older."""
-        return heapq.nlargest(count, self.totals, key=self.mean)
+        return [architecture for _, _, architecture in self._order[:count]]
 
     def state(self) -> dict[str, Any]:
         """All values, as plain data."""
@@ -37,3 +43,7 @@ class Means:
     def restore(self, state: dict[str, Any]) -> None:
         """Go on where `state` was taken."""
         self.totals = {tuple(architecture): (total, count) for architecture, total, count in state["totals"]}
+        self._places = {architecture: place for place, architecture in enumerate(self.totals)}
+        self._order = sorted(
+            (-self.mean(architecture), place, architecture) for architecture, place in self._places.items()
+        )

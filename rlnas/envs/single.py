@@ -39,8 +39,9 @@ class NASEnv(gymnasium.Env[NDArray[np.float32], Any]):
     are. Never truncated.
 
     ## Information
-    At the end: `architecture` (text), `code` (rank, as a string), `accuracy` (0..1 for images), `reward`
-    (before any scaling for learners), `illegal` (how many choices were replaced).
+    At the end: `architecture` (text), `code` (rank, as a string), `accuracy` (0..1 for images), `images` (on
+    how many it rests, None for a table), `reward` (before any scaling for learners), `illegal` (how many
+    choices were replaced).
 
     ## Arguments
     `space`: an rlnas space. `scorer`: evaluator and reward shaping; `rlnas.make_env` builds it.
@@ -100,6 +101,7 @@ def final_info(space: Space, architecture: Architecture, outcome: Outcome, illeg
         "architecture": space.text(architecture),
         "code": str(space.rank(architecture)),
         "accuracy": outcome.score.accuracy,
+        "images": outcome.score.images,
         "reward": outcome.reward,
         "illegal": illegal,
     }

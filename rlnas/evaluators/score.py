@@ -11,13 +11,15 @@ from rlnas.spaces import Architecture
 class Score:
     """accuracy: share in 0..1 of the evaluation images, or what the table holds, in its unit. seconds: what
     the evaluation took, or would have taken by the table. cached: whether the answer was known already.
-    true: the true score of a table, which no controller sees.
+    true: the true score of a table, which no controller sees. images: on how many the accuracy rests; with
+    racing not all children see all; None where a table answers.
     """
 
     accuracy: float
     seconds: float = 0.0
     cached: bool = False
     true: float | None = None
+    images: int | None = None
 
 
 class Evaluator(Protocol):

@@ -2,18 +2,26 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from rlnas.child.network import run
-from rlnas.child.norm import recalibrate, use_batch_statistics, use_running_statistics
+from rlnas.child.network import BeforeNode, run_merged
+from rlnas.child.norm import recalibrated, use_batch_statistics, use_running_statistics
 from rlnas.child.supernet import Supernet
 from rlnas.config import EvaluatorConfig
 from rlnas.data import ImageData, Images
+from rlnas.errors import Diverged
+from rlnas.evaluators.racing import hopeless
 from rlnas.evaluators.score import Score
+from rlnas.execution import side_by_side
 from rlnas.graph import Graph
+from rlnas.merge import Merged, merge_within
 from rlnas.seeding import torch_stream
 from rlnas.spaces import Architecture
 
@@ -40,7 +48,7 @@ class SharedWeightsEvaluator:
         self.data = data
         self.graph_of = graph_of
         self._seed = seed
-        self._cache: dict[Architecture, float] = {}
+        self._cache: dict[Architecture, tuple[float, int | None]] = {}  # accuracy, on how many images
         self._cache_version = -1
         self._batches: list[tuple[Tensor, Tensor]] = []
 
@@ -51,37 +59,44 @@ class SharedWeightsEvaluator:
             self._batches = []
         if not self._batches:
             self._batches = self._split(self._draw())
+        new = [architecture for architecture in dict.fromkeys(architectures) if architecture not in self._cache]
+        computed = dict(zip(new, self._score(new, self._batches, self.config.racing), strict=True))
+        self._cache.update({architecture: (one.accuracy, one.images) for architecture, one in computed.items()})
         scores = []
         for architecture in architectures:
-            cached = architecture in self._cache
-            start = time.perf_counter()
-            if not cached:
-                self._cache[architecture] = self._accuracy(architecture, self._batches)
-            seconds = time.perf_counter() - start
-            scores.append(Score(self._cache[architecture], seconds, cached))
+            accuracy, images = self._cache[architecture]
+            # the first of equal ones carries the cost
+            scores.append(computed.pop(architecture, Score(accuracy, cached=True, images=images)))
         return scores
 
     def evaluate_fully(self, architectures: Sequence[Architecture]) -> list[Score]:
         """Scores on the whole validation split, not remembered."""
-        batches = self._split(self.data.valid)
-        scores = []
-        for architecture in architectures:
-            start = time.perf_counter()
-            accuracy = self._accuracy(architecture, batches)
-            scores.append(Score(accuracy, time.perf_counter() - start))
-        return scores
+        return self._score(architectures, self._split(self.data.valid))
 
-    def evaluate_alone(self, architecture: Architecture, epochs: float) -> Score:
-        """Score on the whole validation split with the weights trained on for `epochs` (> 0) for this one alone.
+    def evaluate_alone(
+        self, architectures: Sequence[Architecture], epochs: float, *, from_shared: bool = True
+    ) -> Iterator[Score | Diverged]:
+        """For each its score on the whole validation split after `epochs` (> 0) of training alone, in order.
 
-        Raises Diverged when that training does.
+        from_shared: from the shared weights on, else from scratch. Diverged stands for a training that did.
         """
-        start = time.perf_counter()
-        alone = self.supernet.alone(self.graph_of(architecture), self.data, epochs=epochs, seed=self._seed)
-        score = SharedWeightsEvaluator(self.config, alone, self.data, self.graph_of, seed=self._seed).evaluate_fully(
-            [architecture]
-        )[0]
-        return Score(score.accuracy, time.perf_counter() - start)
+        for architecture in architectures:  # before any thread reads the shared weights
+            self.supernet.weights.ensure(self.graph_of(architecture))
+
+        def train(architecture: Architecture, stopped: Callable[[], bool]) -> Score | Diverged:
+            start = time.perf_counter()
+            graph = self.graph_of(architecture)
+            try:
+                alone = self.supernet.alone(
+                    graph, self.data, epochs=epochs, seed=self._seed, from_shared=from_shared, stopped=stopped
+                )
+            except Diverged as error:
+                return error
+            evaluator = SharedWeightsEvaluator(self.config, alone, self.data, self.graph_of, seed=self._seed)
+            score = evaluator.evaluate_fully([architecture])[0]
+            return replace(score, seconds=time.perf_counter() - start)
+
+        return side_by_side(train, architectures, self.supernet.execution.device)
 
     def state(self) -> dict[str, Any]:
         """The scores that are remembered; the images follow from seed and version."""
@@ -90,7 +105,7 @@ class SharedWeightsEvaluator:
     def restore(self, state: dict[str, Any]) -> None:
         """Go on where `state` was taken."""
         self._cache_version = state["version"]
-        self._cache = {tuple(architecture): accuracy for architecture, accuracy in state["cache"]}
+        self._cache = {tuple(architecture): tuple(known) for architecture, known in state["cache"]}
         self._batches = []
 
     def _draw(self) -> Images:
@@ -114,23 +129,64 @@ class SharedWeightsEvaluator:
         ]
 
     @torch.no_grad()
-    def _accuracy(self, architecture: Architecture, batches: list[tuple[Tensor, Tensor]]) -> float:
-        graph = self.graph_of(architecture)
+    def _score(
+        self, architectures: Sequence[Architecture], batches: list[tuple[Tensor, Tensor]], error: float = 0.0
+    ) -> list[Score]:
+        """Scores of all in as few merged passes as memory allows; each is charged its share of its passes.
+
+        error: 0 scores all on all batches; above it they race, batch by batch (rlnas.evaluators.racing).
+        """
+        graphs = [self.graph_of(architecture) for architecture in architectures]
+        for graph in graphs:
+            self.supernet.weights.ensure(graph)
+        stages = [[batch] for batch in batches] if error else [batches]
+        tests = max(1, len(graphs) * (len(graphs) - 1) * (len(stages) - 1))
+        hits: list[list[NDArray[np.bool_]]] = [[] for _ in graphs]
+        seconds = [0.0 for _ in graphs]
+        racing = list(range(len(graphs)))
+        for number, stage in enumerate(stages, 1):
+            for members, right, share in self._passes([graphs[which] for which in racing], stage):
+                for position, row in zip(members, right, strict=True):
+                    hits[racing[position]].append(row)
+                    seconds[racing[position]] += share
+            if number < len(stages):
+                stopped = set(hopeless([np.concatenate(hits[which]) for which in racing], error, tests))
+                racing = [which for position, which in enumerate(racing) if position not in stopped]
+        found = [np.concatenate(parts) for parts in hits]
+        return [
+            Score(int(right.sum()) / len(right), spent, images=len(right))
+            for right, spent in zip(found, seconds, strict=True)
+        ]
+
+    def _passes(
+        self, graphs: list[Graph], batches: list[tuple[Tensor, Tensor]]
+    ) -> Iterator[tuple[list[int], NDArray[np.bool_], float]]:
+        """For each merged pass: which graphs, whether each has each image right (graphs, images), seconds a graph."""
         weights, execution = self.supernet.weights, self.supernet.execution
-        weights.ensure(graph)
-        if self.config.norm == "batch":
-            use_batch_statistics(weights, graph)
-        else:
-            if self.config.norm == "recalibrate":
-                with execution.autocast():
-                    recalibrate(weights, graph, self._training_batches())
-            use_running_statistics(weights, graph)
-        correct = torch.zeros((), dtype=torch.int64, device=execution.device)
-        for images, labels in batches:
-            with execution.autocast():
-                scores = run(graph, weights, images)  # (b, k)
-            correct += (scores.argmax(dim=1) == labels).sum()
-        return int(correct) / sum(len(labels) for _, labels in batches)
+        largest = max(len(labels) for _, labels in batches)
+        if self.config.norm == "recalibrate":
+            largest = max(largest, min(self.config.batch_size, len(self.data.train)))
+        for members, merged in merge_within(graphs, execution.values_allowed // largest):
+            start = time.perf_counter()
+            parts = []
+            with execution.autocast(), self._normalising(merged) as before:
+                for images, labels in batches:
+                    scores = run_merged(merged, weights, images, before=before)  # (b, k) each
+                    parts.append(torch.stack([one.argmax(dim=1) == labels for one in scores]))  # (graphs, b)
+            right = torch.cat(parts, dim=1).cpu().numpy()  # the one synchronisation of a pass
+            yield members, right, (time.perf_counter() - start) / len(members)
+
+    @contextmanager
+    def _normalising(self, merged: Merged) -> Iterator[BeforeNode | None]:
+        """The configured BN policy, in force for the nodes of `merged`."""
+        weights = self.supernet.weights
+        if self.config.norm == "recalibrate":
+            with recalibrated(weights, merged, self._training_batches()) as before:
+                yield before
+            return
+        policy = use_batch_statistics if self.config.norm == "batch" else use_running_statistics
+        policy(weights, merged.graph)
+        yield None
 
     def _training_batches(self) -> Iterator[Any]:
         """The same unaugmented training images for every child of a version."""

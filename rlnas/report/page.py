@@ -180,7 +180,7 @@ def _candidates(run: Run) -> str:
     if not candidates:
         return ""
     code = str((run.best or {}).get("code"))
-    sources = {"history": "history", "policy": "final policy"}
+    sources = {"history": "history", "policy": "final policy", "random": "drawn uniformly"}
     rows = [
         (
             str(place) + (" (found)" if str(item.get("code")) == code else ""),
@@ -196,7 +196,7 @@ def _candidates(run: Run) -> str:
     chosen = {place for place, item in enumerate(candidates) if str(item.get("code")) == code}
     more = len(candidates) - len(rows)
     caption = "Accuracy on the whole validation split: with the final shared weights and, for the finalists, after "
-    caption += "training on alone for a short time, which decides."
+    caption += "training alone for a short time, which decides."
     caption += f" {more} more are in result.json." if more > 0 else ""
     head = ("place", "alone", "shared weights", "from", "parameters", "FLOPs", "architecture")
     table = _table(head, rows, numbers=(1, 2, 4, 5), whole=(0, 3), caption=caption, chosen=chosen, long=6)

@@ -17,6 +17,7 @@ from rlnas.spaces import Architecture, ChainSpace, make_space
 
 PHASES = ("data", "warmup", "child", "evaluation", "controller", "select", "retrain")  # then others, then rest
 TEXT = ("architecture", "code", "score")  # code is a big integer: beyond 64 bits, so never a number here
+DRAWN = tuple(column for column in HISTORY if column not in ("score", "images"))  # what every run of a network has
 OPTIONAL = ("child_loss", "learning_rate", "random_accuracy_mean", "random_reward_mean", "skip_rate", "valid_accuracy")
 
 
@@ -108,7 +109,7 @@ def load_run(folder: Path) -> Run:
     run = Run(
         folder=folder,
         result=result,
-        history=_table(folder / "history.csv", HISTORY[:-1]),  # runs of before have no score
+        history=_table(folder / "history.csv", DRAWN),
         rounds=_table(folder / "rounds.csv", ROUNDS),
         retrain=_table(folder / "retrain.csv", RETRAIN),
         config=_text(config_file) if config_file.is_file() else "",

@@ -1,12 +1,16 @@
 """Running a graph over shared weights: what counts changes the output, what does not is not touched."""
 
+import weakref
+
 import pytest
 import torch
 from torch.nn import functional as F
 
-from rlnas.child.network import Child, Noise, run
+from rlnas.child import network
+from rlnas.child.network import Child, Noise, run, run_merged
 from rlnas.child.weights import Weights, named_tensors
 from rlnas.graph import GraphBuilder
+from rlnas.merge import merge
 from rlnas.spaces import NasrlFactoredSpace, NasrlSpace
 
 OPERATORS = ("conv1x1", "conv3x3", "conv5x5", "sep_conv3x3", "sep_conv5x5", "dil_conv3x3", "avg_pool3x3", "max_pool3x3")
@@ -282,3 +286,121 @@ def test_the_images_are_not_changed(space, weights, images, graph_of):
         weights.ensure(graph)
         run(graph, weights, images)
     assert torch.equal(images, before)
+
+
+# -- many graphs in one pass -------------------------------------------------------------------------------
+
+SKIPPING = NasrlSpace(4, ("conv1x1", "conv3x3", "identity"), filters=4, reductions=1)
+JOINING = NasrlSpace(4, ("conv1x1", "conv3x3", "identity"), filters=4, reductions=1, widen=2, merge="concat")
+company = pytest.mark.parametrize("together", [SKIPPING, JOINING, FACTORS], ids=["sum", "concat", "factored"])
+
+
+def some(space, graph_of, weights) -> list:
+    """Seven architectures from everywhere in the space, the last with all its skips."""
+    graphs = [graph_of(space, space.unrank((space.size - 1) * number // 6)) for number in range(7)]
+    for graph in graphs:
+        weights.ensure(graph)
+    return graphs
+
+
+@company
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_many_together_give_each_its_own_scores(images, graph_of, together, channels_last):
+    weights = make_weights(channels_last=channels_last)
+    graphs = some(together, graph_of, weights)
+    if channels_last:
+        images = images.to(memory_format=torch.channels_last)
+    found = run_merged(merge(graphs), weights, images)
+    for graph, scores in zip(graphs, found, strict=True):
+        assert torch.equal(scores, run(graph, weights, images))
+    assert len({tuple(scores.flatten().tolist()) for scores in found}) > 1
+
+
+@company
+def test_no_node_changes_the_output_of_another(weights, images, graph_of, together, monkeypatch):
+    """Sums and activations work in place, on what is their own."""
+    graphs, apply, outputs = some(together, graph_of, weights), network.apply, []
+
+    def spy(*given):
+        output = apply(*given)
+        outputs.append((output, output.detach().clone()))
+        return output
+
+    monkeypatch.setattr(network, "apply", spy)
+    merged = merge(graphs)
+    run_merged(merged, weights, images)
+    assert len(outputs) == len(merged.graph.nodes)
+    assert any(len(node.inputs) > 2 for node in merged.graph.nodes) == (together is not FACTORS)
+    assert all(torch.equal(output, copy) for output, copy in outputs)
+
+
+def test_a_sum_of_three_by_hand(weights):
+    builder = GraphBuilder(1, (2, 2))
+    parts = [builder.add("identity", [-1]) for _ in range(3)]
+    builder.add("sum", parts)
+    values = [torch.full((1, 1, 2, 2), float(value)) for value in (1, 20, 300)]
+    assert network.apply(builder.build().nodes[-1], values, None, None).unique().tolist() == [321]
+    assert [value.unique().tolist() for value in values] == [[1], [20], [300]]
+
+
+@torch.no_grad()
+def test_an_output_is_let_go_after_its_last_use(weights, images, graph_of, monkeypatch):
+    space = NasrlSpace(4, ("conv1x1", "conv3x3"), filters=4, reductions=1)  # identity would return its input
+    merged, apply, outputs = merge(some(space, graph_of, weights)), network.apply, []
+
+    def spy(*given):
+        index = len(outputs)
+        gone = {source for spent in merged.graph.last_uses[:index] for source in spent}
+        alive = {number for number, output in enumerate(outputs) if output() is not None}
+        assert alive == set(range(index)) - gone
+        output = apply(*given)
+        outputs.append(weakref.ref(output))
+        return output
+
+    monkeypatch.setattr(network, "apply", spy)
+    run_merged(merged, weights, images)
+    assert len(outputs) == len(merged.graph.nodes)
+
+
+def test_before_is_called_with_each_node_that_has_weights(weights, images, graph_of, monkeypatch):
+    merged, apply, order = merge(some(SKIPPING, graph_of, weights)), network.apply, []
+
+    def spy(node, *rest):
+        order.append(("run", node))
+        return apply(node, *rest)
+
+    monkeypatch.setattr(network, "apply", spy)
+    run_merged(merged, weights, images, before=lambda index, module: order.append((index, module)))
+    expected = []
+    for index, node in enumerate(merged.graph.nodes):
+        expected += [] if node.key is None else [(index, weights.by_key[node.key])]
+        expected.append(("run", node))
+    assert order == expected
+
+
+@pytest.mark.parametrize("options", [{"dropout": 0.5}, {"drop_path": 0.5}])
+def test_a_shared_node_draws_its_noise_once(weights, images, graph_of, options):
+    """Two identical graphs are one: the same noise in both, and the generator goes on as after one."""
+    graph, other = some(SKIPPING, graph_of, weights)[-2:]
+    alone, twice = noise(**options), noise(**options)
+    scores = run(graph, weights, images, alone)
+    for one in run_merged(merge([graph, graph]), weights, images, twice):
+        assert torch.equal(one, scores)
+    assert torch.equal(alone.generator.get_state(), twice.generator.get_state())
+    both = run_merged(merge([graph, other]), weights, images, noise(**options))
+    quiet = run_merged(merge([graph, other]), weights, images)
+    assert not any(torch.equal(one, still) for one, still in zip(both, quiet, strict=True))
+
+
+def test_each_operator_is_compiled_when_asked_for(graph_of, monkeypatch):
+    compiled = []
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda module, **options: compiled.append((module, options)))
+    graph, plain, fast = graph_of(SKIPPING, SKIPPING.unrank(17)), make_weights(), make_weights(compile=True)
+    plain.ensure(graph)
+    assert not compiled
+    fast.ensure(graph)
+    assert [module for module, _ in compiled] == list(fast.by_key.values())
+    assert all(options == {"dynamic": False} for _, options in compiled)
+    a, b = named_tensors(plain), named_tensors(fast)
+    assert list(a) == list(b)
+    assert all(torch.equal(a[name], b[name]) for name in a)

@@ -3,11 +3,12 @@
 import pytest
 import torch
 
-from rlnas.child.network import run
-from rlnas.child.norm import recalibrate, train_mode, use_batch_statistics, use_running_statistics
+from rlnas.child.network import run, run_merged
+from rlnas.child.norm import recalibrated, train_mode, use_batch_statistics, use_running_statistics
 from rlnas.child.supernet import Supernet
 from rlnas.child.weights import Weights
 from rlnas.graph import Graph
+from rlnas.merge import merge
 from rlnas.spaces import NasrlSpace
 
 SPACE = NasrlSpace(3, ("conv1x1", "conv3x3"), filters=4, reductions=1)
@@ -50,6 +51,13 @@ def normalised(graph: Graph, weights: Weights, images: torch.Tensor) -> list[tor
     return inputs
 
 
+def recalibrated_scores(graphs: list[Graph], weights: Weights, batches: list[torch.Tensor]) -> list[torch.Tensor]:
+    """Class scores of each graph for the first batch, with statistics over all of them."""
+    merged = merge(graphs)
+    with recalibrated(weights, merged, batches) as before:
+        return run_merged(merged, weights, batches[0], before=before)
+
+
 def test_batch_touches_no_buffer(weights, graphs, batches):
     before = buffers(weights)
     use_batch_statistics(weights, graphs[0])
@@ -61,7 +69,7 @@ def test_batch_does_not_depend_on_earlier_evaluations(weights, graphs, batches):
     use_batch_statistics(weights, graphs[0])
     first = run(graphs[0], weights, batches[0])
     for graph in graphs[1:]:
-        recalibrate(weights, graph, batches[1:])
+        recalibrated_scores([graph], weights, batches[1:])
         use_running_statistics(weights, graph)
         run(graph, weights, batches[2])
     use_batch_statistics(weights, graphs[0])
@@ -87,31 +95,112 @@ def test_batch_works_without_any_buffer(graphs, batches):
 
 def test_recalibrated_statistics_are_the_mean_over_the_batches(weights, graphs, batches):
     inputs = [normalised(graphs[0], weights, batch) for batch in batches]
-    recalibrate(weights, graphs[0], batches)
-    for norm, values in zip(weights.norms(graphs[0]), zip(*inputs, strict=True), strict=True):
-        mean = torch.stack([x.mean((0, 2, 3)) for x in values]).mean(0)
-        variance = torch.stack([x.var((0, 2, 3), unbiased=True) for x in values]).mean(0)
-        torch.testing.assert_close(norm.running_mean, mean)
-        torch.testing.assert_close(norm.running_var, variance)
+    with recalibrated(weights, merge(graphs[:1]), batches):
+        for norm, values in zip(weights.norms(graphs[0]), zip(*inputs, strict=True), strict=True):
+            mean = torch.stack([x.mean((0, 2, 3)) for x in values]).mean(0)
+            variance = torch.stack([x.var((0, 2, 3), unbiased=True) for x in values]).mean(0)
+            torch.testing.assert_close(norm.running_mean, mean)
+            torch.testing.assert_close(norm.running_var, variance)
+            assert norm.num_batches_tracked == len(batches)
 
 
 def test_recalibration_forgets_what_was_there(weights, graphs, batches):
-    recalibrate(weights, graphs[0], batches)
-    first = buffers(weights)
+    [first] = recalibrated_scores(graphs[:1], weights, batches)
     for norm in weights.norms(graphs[0]):
         norm.running_mean.fill_(1e6)
-    recalibrate(weights, graphs[0], batches)
-    assert same(buffers(weights), first)
+    [second] = recalibrated_scores(graphs[:1], weights, batches)
+    assert torch.equal(first, second)
 
 
-def test_recalibration_leaves_other_children_and_the_momentum_alone(weights, graphs, batches):
+def test_recalibrated_scores_are_those_of_statistics_set_by_hand(weights, graphs, batches):
+    """Of one graph the usual way: reset, let the layers themselves collect over the batches, then freeze them."""
+    found = recalibrated_scores(graphs[:1], weights, batches)
+    weights.eval()
+    for norm in weights.norms(graphs[0]):
+        norm.reset_running_stats()
+        norm.momentum = None
+        norm.train()
+    with torch.no_grad():
+        for batch in batches:
+            run(graphs[0], weights, batch)
+    use_running_statistics(weights, graphs[0])
+    assert torch.equal(found[0], run(graphs[0], weights, batches[0]))
+
+
+def test_a_layer_that_two_children_use_on_different_inputs_has_statistics_of_its_own_in_each(weights, graphs, batches):
+    one, other = graphs[0], graphs[1]  # both have conv3x3 as layer 2, on outputs of different layers 1
+    shared = {node.key for node in one.nodes} & {node.key for node in other.nodes}
+    assert "layer2/conv3x3" in shared
+    merged = merge([one, other])
+    places = [index for index, node in enumerate(merged.graph.nodes) if node.key == "layer2/conv3x3"]
+    module, means = weights.by_key["layer2/conv3x3"], []
+    *_, norm = (layer for layer in module if isinstance(layer, torch.nn.BatchNorm2d))
+    with recalibrated(weights, merged, batches) as before:
+        for index in places:
+            before(index, module)
+            means.append(norm.running_mean.clone())
+            assert norm.num_batches_tracked == len(batches)
+    assert len(means) == 2
+    assert not torch.allclose(*means, atol=1e-3)
+    together = recalibrated_scores([one, other], weights, batches)
+    for graph, scores in zip((one, other), together, strict=True):
+        assert torch.equal(recalibrated_scores([graph], weights, batches)[0], scores)
+
+
+class Stopped(Exception):
+    pass
+
+
+@pytest.mark.parametrize("ends", ["well", "while estimating", "while scoring"])
+def test_after_recalibration_every_buffer_and_the_momentum_are_as_before(weights, graphs, batches, ends):
+    before = buffers(weights)
+    objects = dict(weights.named_buffers())
+    for number, norm in enumerate(weights.norms(graphs[0])):
+        norm.momentum = 0.1 + number / 100
+    momenta = [norm.momentum for norm in weights.norms(graphs[0])]
+    merged = merge(graphs)
+
+    def supply():
+        yield batches[0]
+        if ends == "while estimating":
+            raise Stopped
+        yield batches[1]
+
+    def recalibrate() -> None:
+        with recalibrated(weights, merged, supply()) as enter:
+            changed = buffers(weights)
+            assert not any(torch.equal(changed[name], before[name]) for name in before if name.endswith("_mean"))
+            if ends == "while scoring":
+                raise Stopped
+            run_merged(merged, weights, batches[2], before=enter)
+
+    if ends == "well":
+        recalibrate()
+    else:
+        with pytest.raises(Stopped):
+            recalibrate()
+    assert same(buffers(weights), before)
+    assert all(buffer is objects[name] for name, buffer in weights.named_buffers())
+    assert [norm.momentum for norm in weights.norms(graphs[0])] == momenta
+
+
+def test_scoring_changes_no_recalibrated_statistic(weights, graphs, batches):
+    """Only training batches count: no validation image enters a statistic."""
+    merged = merge(graphs)
+    with recalibrated(weights, merged, batches[:2]) as before:
+        first = run_merged(merged, weights, batches[2], before=before)
+        run_merged(merged, weights, 100 * batches[1], before=before)
+        second = run_merged(merged, weights, batches[2], before=before)
+    assert all(torch.equal(one, other) for one, other in zip(first, second, strict=True))
+
+
+def test_recalibration_leaves_other_children_alone(weights, graphs, batches):
     shared = {id(norm) for norm in weights.norms(graphs[0])}
     others = [norm for norm in weights.norms(graphs[1]) if id(norm) not in shared]
     assert others
     before = [norm.running_mean.clone() for norm in others]
-    recalibrate(weights, graphs[0], batches)
-    assert all(torch.equal(norm.running_mean, mean) for norm, mean in zip(others, before, strict=True))
-    assert {norm.momentum for norm in weights.norms(graphs[0])} == {0.1}
+    with recalibrated(weights, merge(graphs[:1]), batches):
+        assert all(torch.equal(norm.running_mean, mean) for norm, mean in zip(others, before, strict=True))
 
 
 def test_running_normalises_by_the_buffers(weights, graphs, batches):
@@ -133,10 +222,8 @@ def test_the_policies_differ(weights, graphs, batches):
     batch = run(graphs[0], weights, batches[0])
     use_running_statistics(weights, graphs[0])
     running = run(graphs[0], weights, batches[0])
-    recalibrate(weights, graphs[0], batches)
-    use_running_statistics(weights, graphs[0])
-    recalibrated = run(graphs[0], weights, batches[0])
-    for one, other in ((batch, running), (batch, recalibrated), (running, recalibrated)):
+    [anew] = recalibrated_scores(graphs[:1], weights, batches)
+    for one, other in ((batch, running), (batch, anew), (running, anew)):
         assert not torch.allclose(one, other, atol=1e-4)
 
 
@@ -168,7 +255,7 @@ def test_evaluating_between_steps_does_not_change_training(data, execution, chil
         if evaluate:
             use_batch_statistics(net.weights, graphs[0])
             run(graphs[0], net.weights, batches[0])
-            recalibrate(net.weights, graphs[1], batches)
+            recalibrated_scores(graphs[1:], net.weights, batches)
             use_running_statistics(net.weights, graphs[1])
         losses.append(net.train(iter(graphs), 3, what="test"))
     assert losses[0] == losses[1]

@@ -4,10 +4,11 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
+from rlnas.child import network
 from rlnas.child.network import Noise, run
 from rlnas.child.norm import train_mode
 from rlnas.child.retrain import Retraining, accuracy, new_child, one_cycle
@@ -17,9 +18,12 @@ from rlnas.child.weights import named_tensors
 from rlnas.config import EvaluatorConfig, RetrainConfig
 from rlnas.errors import Diverged, RlnasError
 from rlnas.evaluators import SharedWeightsEvaluator
-from rlnas.spaces import NasrlSpace
+from rlnas.execution import Execution
+from rlnas.merge import merge
+from rlnas.spaces import NasrlFactoredSpace, NasrlSpace
 
 SPACE = NasrlSpace(3, ("conv1x1", "conv3x3", "max_pool3x3"), filters=4, reductions=1)
+LAYOUTS = [Execution(torch.device("cpu"), torch.float32, channels_last) for channels_last in (True, False)]
 NOISY = {"dropout": 0.3, "drop_path": 0.3, "label_smoothing": 0.1}
 
 
@@ -88,9 +92,10 @@ def test_an_unused_parameter_does_not_move_by_one_bit(trainer, graphs, seen_befo
     for key in others:
         for parameter in trainer.weights.by_key[key].parameters():
             assert parameter.grad is None
-            assert ("momentum_buffer" in trainer._optimizer.state[parameter]) == seen_before
+            assert bool(trainer._optimizer.state[parameter]["momentum_buffer"].any()) == seen_before
     if not seen_before:
-        assert {name.split(".")[1] for name in trainer.state()["momentum"]} == keys(used)
+        momentum = trainer.state()["momentum"]
+        assert {name.split(".")[1] for name, buffer in momentum.items() if buffer.any()} == keys(used)
 
 
 def test_momentum_of_unused_parameters_is_kept(trainer, graphs):
@@ -101,6 +106,26 @@ def test_momentum_of_unused_parameters_is_kept(trainer, graphs):
     after = trainer.state()["momentum"]
     for name in before:
         assert torch.equal(before[name], after[name]) == (name.split(".")[1] not in keys(graphs[0]))
+
+
+@pytest.mark.parametrize("execution", LAYOUTS, ids=["channels_last", "contiguous"])
+def test_steps_are_those_of_plain_sgd(execution, trainer, graphs):
+    """Whose parameters are all known from the start, and have no momentum before their first gradient."""
+    found, plain = trainer(momentum=0.9, weight_decay=0.1), trainer()
+    for graph in graphs:
+        plain.weights.ensure(graph)
+    optimizer = torch.optim.SGD(
+        plain.weights.parameters(), 0.1, 0.9, weight_decay=0.1, nesterov=True, foreach=False, fused=False
+    )
+    for graph in (graphs[0], graphs[1], graphs[0], graphs[2], graphs[3]):
+        found.step([graph], 0.1)
+        optimizer.zero_grad()
+        images, labels = plain.batches.next()
+        F.cross_entropy(run(graph, plain.weights, images), labels).backward()
+        optimizer.step()
+    expected = snapshot(plain)
+    for name, value in snapshot(found).items():
+        torch.testing.assert_close(value, expected[name], rtol=1e-4, atol=1e-6)
 
 
 def test_every_used_parameter_moves(trainer, graphs):
@@ -131,6 +156,95 @@ def test_several_architectures_give_the_mean_gradient(trainer, graphs):
     assert found.keys() == expected.keys()
     for name in expected:
         torch.testing.assert_close(found[name], expected[name])
+
+
+SPACES = {
+    "sum": NasrlSpace(4, ("conv1x1", "sep_conv3x3", "max_pool3x3", "identity"), filters=4, reductions=1),
+    "concat": NasrlSpace(4, ("conv1x1", "dil_conv3x3", "identity"), filters=3, widen=2, merge="concat"),
+    "factored": NasrlFactoredSpace(3, (1, 3), (1, 3), (3, 4), (1, 2), (1, 2)),
+}
+
+
+def in_double(trainer: Trainer, graphs, images, labels) -> Trainer:
+    """The trainer with weights and images in double precision (the class scores stay single)."""
+    for graph in graphs:
+        trainer.weights.ensure(graph)
+    trainer.weights.double()
+    batch = (images.double(), labels)
+    trainer.batches = SimpleNamespace(next=lambda: batch, execution=trainer.batches.execution)
+    return trainer
+
+
+@pytest.mark.parametrize("space", SPACES.values(), ids=SPACES.keys())
+@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(values=st.data())
+def test_the_gradient_of_several_in_one_pass_is_the_mean_of_one_by_one(trainer, graph_of, space, values):
+    codes = values.draw(st.lists(st.integers(0, space.size - 1), min_size=1, max_size=5), label="codes")
+    graphs = [graph_of(space, space.unrank(code)) for code in codes]
+    images, labels = trainer().batches.next()
+    together = in_double(trainer(label_smoothing=0.1), graphs, images, labels)
+    alone = in_double(trainer(label_smoothing=0.1), graphs, images, labels)
+    expected: dict[str, torch.Tensor] = {}
+    losses = []
+    for graph in graphs:
+        losses.append(float(alone.step([graph], 0.0)))
+        for name, parameter in alone.weights.named_parameters():
+            if parameter.grad is not None:
+                expected[name] = expected.get(name, 0) + parameter.grad / len(graphs)
+    assert float(together.step(graphs, 0.0)) == pytest.approx(sum(losses) / len(losses), rel=1e-6)
+    found = {name: p.grad for name, p in together.weights.named_parameters() if p.grad is not None}
+    assert found.keys() == expected.keys()
+    for name, gradient in found.items():
+        assert gradient.dtype == torch.float64
+        torch.testing.assert_close(gradient, expected[name], rtol=1e-5, atol=1e-7)
+
+
+def test_what_the_architectures_of_a_step_share_is_run_once(trainer, graphs, monkeypatch):
+    ready, nodes, apply = trainer(), [], network.apply
+
+    def spy(node, *rest):
+        nodes.append(node)
+        return apply(node, *rest)
+
+    monkeypatch.setattr(network, "apply", spy)
+    ready.step([graphs[0]] * 3, 0.1)
+    assert nodes == list(graphs[0].nodes)
+    nodes.clear()
+    ready.step(graphs, 0.1)
+    assert nodes == list(merge(graphs).graph.nodes)
+    assert [node.operator for node in nodes].count("stem") == 1
+    assert len(nodes) < sum(len(graph.nodes) for graph in graphs)
+
+
+def test_the_same_architecture_several_times_is_once(trainer, graphs):
+    once, thrice = trainer(momentum=0.9), trainer(momentum=0.9)
+    for _ in range(3):
+        losses = [float(one.step(chosen, 0.1)) for one, chosen in ((once, graphs[:1]), (thrice, graphs[:1] * 3))]
+        assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+    after = snapshot(thrice)
+    for name, value in snapshot(once).items():
+        torch.testing.assert_close(value, after[name], rtol=1e-4, atol=1e-6)
+
+
+def test_what_no_architecture_of_the_step_uses_does_not_move_by_one_bit(trainer, graphs):
+    trainer = trainer(momentum=0.9, weight_decay=0.1, clip=1.0)
+    trainer.step(graphs, 0.1)
+    state = trainer.state()
+    before, statistics = snapshot(trainer), named_tensors(trainer.weights)
+    momentum = {name: buffer.clone() for name, buffer in state["momentum"].items()}
+    statistics = {name: tensor.clone() for name, tensor in statistics.items()}
+    trainer.step([graphs[0], graphs[3]], 0.1)
+    used = keys(graphs[0]) | keys(graphs[3])
+    unused = set(trainer.weights.specs) - used
+    assert unused
+    assert moved(trainer, before) == used
+    after, now = trainer.state()["momentum"], named_tensors(trainer.weights)
+    for name, buffer in momentum.items():
+        assert torch.equal(after[name], buffer) == (name.split(".")[1] in unused)
+    for name, tensor in statistics.items():
+        assert torch.equal(now[name], tensor) == (name.split(".")[1] in unused)
+    for key in unused:
+        assert all(parameter.grad is None for parameter in trainer.weights.by_key[key].parameters())
 
 
 def test_a_supernet_step_takes_as_many_architectures_as_configured(supernet, graphs):
@@ -323,6 +437,15 @@ def test_alone_starts_at_the_shared_weights(supernet, graphs, data):
     assert not torch.allclose(alone.weights.get_parameter(kernel), first.weights.get_parameter(kernel))
 
 
+def test_from_scratch_the_shared_weights_do_not_matter(supernet, graphs, data):
+    trained, new = supernet(), supernet()
+    trained.train(iter(graphs * 9), 9, what="test")
+    nets = [net.alone(graphs[0], data, epochs=1, seed=3, from_shared=False) for net in (trained, new)]
+    assert same(named_tensors(nets[0].weights), named_tensors(nets[1].weights))
+    shared = trained.alone(graphs[0], data, epochs=1, seed=3)
+    assert not same(named_tensors(nets[0].weights), named_tensors(shared.weights))
+
+
 def test_every_graph_alone_trains_on_the_same_batches(supernet, graphs, data):
     nets = [supernet(dropout=0.3).alone(graph, data, epochs=1, seed=3) for graph in graphs[:2]]
     assert torch.equal(nets[0].batches.order, nets[1].batches.order)
@@ -362,8 +485,9 @@ def test_a_retraining_that_diverges_says_what_to_look_at(data, execution, graphs
 # -- resuming ----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("execution", LAYOUTS, ids=["channels_last", "contiguous"])
 @pytest.mark.parametrize("done", [0, 1, 4])
-def test_resumed_training_equals_uninterrupted(supernet, graphs, through_disk, done):
+def test_resumed_training_equals_uninterrupted(execution, supernet, graphs, through_disk, done):
     options = {**NOISY, "architectures_per_step": 2, "weight_decay": 0.01}
     through, stopped = (supernet(**options) for _ in range(2))
     supply = graphs * 5

@@ -5,6 +5,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from rlnas.config import ControllerConfig, ImitationConfig, RewardConfig
 from rlnas.controllers import make_controller
@@ -194,3 +196,18 @@ def test_a_rare_optimum_is_found_sooner_than_without():
     seeds = range(5)
     with_it, without = ([until_found(weight, seed) for seed in seeds] for weight in (0.5, 0.0))
     assert np.median(with_it) < np.median(without) / 2
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.floats(-2, 2)), max_size=40), st.integers(0, 7))
+def test_the_best_are_in_order_of_their_means_then_of_age(seen, count):
+    means = Means()
+    for code, value in seen:
+        means.add((code,), value)
+    expected = sorted(means.totals, key=lambda one: -means.mean(one))  # stable: the first seen stays in front
+    assert means.best(count) == expected[:count]
+    again = Means()
+    again.restore(means.state())
+    assert again.best(count) == expected[:count]
+    for each in (means, again):
+        each.add((3,), 1.5)
+    assert means.best(6) == again.best(6)

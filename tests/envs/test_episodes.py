@@ -103,6 +103,7 @@ def test_the_target_is_paid_in_full_and_at_the_end_only(space, scorer, unit):
         "architecture": space.text(target),
         "code": str(space.rank(target)),
         "accuracy": 1.0,
+        "images": None,
         "reward": 1.0,
         "illegal": 0,
     }

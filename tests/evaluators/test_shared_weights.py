@@ -1,13 +1,22 @@
 """Scores with shared weights: comparable, remembered for as long as they hold, and right."""
 
+from dataclasses import dataclass, field
+
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from rlnas.child.network import run
+from rlnas.child import network
+from rlnas.child.network import run, run_merged
 from rlnas.child.supernet import Supernet
 from rlnas.config import EvaluatorConfig
-from rlnas.evaluators import SharedWeightsEvaluator
-from rlnas.spaces import NasrlSpace
+from rlnas.errors import Diverged
+from rlnas.evaluators import SharedWeightsEvaluator, shared_weights
+from rlnas.execution import Execution
+from rlnas.graph import Graph
+from rlnas.merge import merge, merge_within, peak
+from rlnas.spaces import NasrlFactoredSpace, NasrlSpace
 
 SPACE = NasrlSpace(3, ("conv1x1", "conv3x3", "max_pool3x3"), filters=4, reductions=1)
 ARCHITECTURES = [SPACE.unrank(code) for code in (0, 7, 21, 30, 44, 53)]
@@ -57,20 +66,19 @@ def test_a_child_alone_scores_as_in_company(evaluator, norm):
 def test_every_child_of_a_version_sees_the_same_images(evaluator, monkeypatch):
     scored, seen = evaluator(), []
 
-    def spy(graph, weights, images, *rest):
+    def spy(merged, weights, images, **rest):
         seen.append(images.clone())
-        return run(graph, weights, images, *rest)
+        return run_merged(merged, weights, images, **rest)
 
-    monkeypatch.setattr("rlnas.evaluators.shared_weights.run", spy)
+    monkeypatch.setattr("rlnas.evaluators.shared_weights.run_merged", spy)
     scored.evaluate(ARCHITECTURES[:2])
     scored.evaluate(ARCHITECTURES[2:3])
-    assert len(seen) == 9  # 13 images in three batches of at most 6
-    for first, second in ((0, 3), (0, 6)):
-        for batch in range(3):
-            assert torch.equal(seen[first + batch], seen[second + batch])
+    assert len(seen) == 6  # two groups, 13 images in three batches of at most 6
+    for batch in range(3):
+        assert torch.equal(seen[batch], seen[3 + batch])
     train(scored)
     scored.evaluate(ARCHITECTURES[:1])
-    assert not torch.equal(seen[9], seen[0])
+    assert not torch.equal(seen[6], seen[0])
 
 
 def test_the_second_answer_is_remembered(evaluator):
@@ -173,3 +181,256 @@ def test_scores_carry_no_gradient(evaluator):
         parameter.grad = None
     scored.evaluate(ARCHITECTURES)
     assert all(parameter.grad is None for parameter in scored.supernet.weights.parameters())
+
+
+# -- many children in one pass -----------------------------------------------------------------------------
+
+OPERATORS = ("conv1x1", "conv3x3", "sep_conv3x3", "avg_pool3x3", "identity")
+SPACES = {
+    "sum": NasrlSpace(4, OPERATORS, filters=4, reductions=1),
+    "concat": NasrlSpace(4, OPERATORS, filters=3, reductions=1, widen=2, merge="concat"),
+    "factored": NasrlFactoredSpace(3, (1, 3), (1, 3), (3, 4), (1, 2), (1, 2)),
+}
+
+
+@dataclass
+class Passes:
+    """What went through `run_merged`.
+
+    groups: the members of each merged pass. raw: the class scores of each graph, one tensor a batch.
+    """
+
+    groups: list[list[Graph]] = field(default_factory=list)
+    raw: dict[Graph, list[torch.Tensor]] = field(default_factory=dict)
+    calls: int = 0
+
+
+def watched(patch: pytest.MonkeyPatch) -> Passes:
+    """Watch the evaluator's merged passes."""
+    seen, members_of = Passes(), {}
+
+    def groups(graphs, limit):
+        for members, merged in merge_within(graphs, limit):
+            members_of[id(merged)] = [graphs[which] for which in members]
+            seen.groups.append(members_of[id(merged)])
+            yield members, merged
+
+    def scores(merged, weights, images, **options):
+        found = run_merged(merged, weights, images, **options)
+        seen.calls += 1
+        for graph, one in zip(members_of[id(merged)], found, strict=True):
+            seen.raw.setdefault(graph, []).append(one)
+        return found
+
+    patch.setattr(shared_weights, "merge_within", groups)
+    patch.setattr(shared_weights, "run_merged", scores)
+    return seen
+
+
+def limited(values: int, dtype: torch.dtype = torch.float32, channels_last: bool = False) -> Execution:
+    """On the CPU, with room for so many values."""
+    kind = type("Limited", (Execution,), {"values_allowed": values})
+    return kind(torch.device("cpu"), dtype, channels_last)
+
+
+def unsettled(data, child_config, space, execution: Execution, norm: str, batch_size: int) -> SharedWeightsEvaluator:
+    """Over weights whose BN layers all differ from a new one's, on any images of one channel and 8x8 pixels."""
+    net = Supernet(child_config(), data, track_statistics=norm != "batch", execution=execution, seed=0)
+
+    def graph_of(architecture) -> Graph:
+        return space.graph(architecture, image_channels=1, image_size=8, classes=3)
+
+    ensure = net.weights.ensure
+
+    def ensure_unsettled(graph: Graph) -> None:
+        known = set(net.weights.specs)
+        ensure(graph)
+        for key in net.weights.specs.keys() - known:
+            stream = torch.Generator().manual_seed(len(key))
+            for layer in net.weights.by_key[key].modules():
+                if isinstance(layer, torch.nn.BatchNorm2d):
+                    for tensor in (layer.weight.data, layer.bias.data, *layer.buffers()):
+                        if tensor.is_floating_point():
+                            tensor.uniform_(0.5, 1.5, generator=stream)
+
+    net.weights.ensure = ensure_unsettled
+    config = EvaluatorConfig(images=0, batch_size=batch_size, norm=norm, recalibrate_batches=2)
+    return SharedWeightsEvaluator(config, net, data, graph_of, seed=0)
+
+
+@torch.no_grad()
+def by_hand(evaluator: SharedWeightsEvaluator, graph: Graph) -> list[torch.Tensor]:
+    """Class scores of the whole validation split, one tensor a batch, from runs of this graph alone."""
+    weights, norm = evaluator.supernet.weights, evaluator.config.norm
+    weights.ensure(graph)
+    weights.eval()
+    layers = list(weights.norms(graph))
+    kept = {name: buffer.clone() for name, buffer in weights.named_buffers()}
+    with evaluator.supernet.execution.autocast():
+        for layer in layers:
+            layer.track_running_stats = norm != "batch"
+            layer.train(norm != "running")
+            if norm == "recalibrate":
+                layer.reset_running_stats()
+                layer.momentum = None
+        if norm == "recalibrate":
+            for images in evaluator._training_batches():
+                run(graph, weights, images)
+            for layer in layers:
+                layer.eval()
+                layer.momentum = 0.1
+        found = [run(graph, weights, images) for images, _ in evaluator._split(evaluator.data.valid)]
+    weights.load_state_dict(kept, strict=False)
+    return found
+
+
+@norms
+@pytest.mark.parametrize("space", SPACES.values(), ids=SPACES.keys())
+@settings(max_examples=3, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(values=st.data())
+def test_scores_together_are_bit_equal_to_one_by_one(data, child_config, space, norm, values):
+    """In number formats and memory layouts, batches, groups as small and as large as memory allows, any order."""
+    codes = values.draw(st.lists(st.integers(0, space.size - 1), min_size=1, max_size=5, unique=True), label="codes")
+    dtype = values.draw(st.sampled_from([torch.float32, torch.bfloat16]), label="dtype")
+    channels_last = values.draw(st.booleans(), label="channels_last")
+    batch_size = values.draw(st.integers(5, 24), label="batch_size")
+    shuffled = values.draw(st.permutations(codes), label="shuffled")
+    judge = unsettled(data, child_config, space, limited(0, dtype, channels_last), norm, batch_size)
+    graphs = [judge.graph_of(space.unrank(code)) for code in codes]
+    expected = {graph: by_hand(judge, graph) for graph in graphs}
+    labels = judge.data.valid.labels
+    accuracy = {graph: int((torch.cat(raw).argmax(1) == labels).sum()) / 24 for graph, raw in expected.items()}
+    before = {name: buffer.clone() for name, buffer in judge.supernet.weights.named_buffers()}
+    parts = -(-24 // batch_size)
+    middle = values.draw(st.integers(1, peak(merge(graphs).graph)), label="limit") * -(-24 // parts)
+    for allowed, order, groups in (
+        (0, codes, len(codes)),
+        (middle, shuffled, None),
+        (10**12, shuffled, 1),
+        (10**12, codes[-1:], 1),
+    ):
+        judge.supernet.execution = limited(allowed, dtype, channels_last)
+        with pytest.MonkeyPatch.context() as patch:
+            seen = watched(patch)
+            found = accuracies(judge.evaluate_fully([space.unrank(code) for code in order]))
+        asked = [judge.graph_of(space.unrank(code)) for code in order]
+        assert found == [accuracy[graph] for graph in asked]
+        assert seen.raw.keys() == set(asked)
+        for graph in asked:
+            for one, other in zip(seen.raw[graph], expected[graph], strict=True):
+                assert torch.equal(one, other)
+        assert groups is None or len(seen.groups) == groups
+        assert seen.calls == len(seen.groups) * parts
+    after = dict(judge.supernet.weights.named_buffers())
+    assert all(torch.equal(after[name], value) for name, value in before.items())
+
+
+def applied(patch: pytest.MonkeyPatch) -> list:
+    """The nodes that are run from now on."""
+    nodes, apply = [], network.apply
+
+    def spy(node, *rest):
+        nodes.append(node)
+        return apply(node, *rest)
+
+    patch.setattr(network, "apply", spy)
+    return nodes
+
+
+def test_five_identical_children_cost_one(evaluator, monkeypatch):
+    scored = evaluator(images=0, batch_size=24)
+    nodes = applied(monkeypatch)
+    scores = scored.evaluate_fully([ARCHITECTURES[3]] * 5)
+    assert len(nodes) == len(scored.graph_of(ARCHITECTURES[3]).nodes)
+    assert len(set(accuracies(scores))) == 1
+
+
+@norms
+def test_what_children_share_is_run_once(evaluator, monkeypatch, norm):
+    scored = evaluator(images=0, batch_size=12, norm=norm, recalibrate_batches=3)
+    graphs = [scored.graph_of(architecture) for architecture in ARCHITECTURES]
+    distinct = len(merge(graphs).graph.nodes)
+    alone = sum(len(graph.nodes) for graph in graphs)
+    assert distinct < 0.8 * alone
+    batches = 2 + (3 if norm == "recalibrate" else 0)
+    nodes = applied(monkeypatch)
+    scored.evaluate(ARCHITECTURES)
+    assert len(nodes) == distinct * batches
+    nodes.clear()
+    scored.supernet.execution = limited(0)
+    scored.evaluate_fully(ARCHITECTURES)
+    assert len(nodes) == alone * batches
+
+
+def test_groups_keep_within_the_memory(evaluator):
+    """So many values at once: what each image takes, for all images of the largest batch."""
+    scored = evaluator(images=0, batch_size=10)  # three batches of 8
+    graphs = [scored.graph_of(architecture) for architecture in ARCHITECTURES]
+    everything = peak(merge(graphs).graph)
+    sizes = {}
+    for allowed in (0, 8 * everything - 1, 8 * everything):
+        scored.supernet.execution = limited(allowed)
+        with pytest.MonkeyPatch.context() as patch:
+            seen = watched(patch)
+            scored.evaluate_fully(ARCHITECTURES)
+        assert seen.calls == 3 * len(seen.groups)
+        for group in seen.groups:
+            assert len(group) == 1 or 8 * peak(merge(group).graph) <= allowed
+        sizes[allowed] = [len(group) for group in seen.groups]
+    none, nearly, enough = sizes.values()
+    assert none == [1] * 6
+    assert max(nearly) in range(2, 6)
+    assert enough == [6]
+
+
+def test_recalibration_keeps_within_the_memory_too(evaluator, monkeypatch):
+    """Few images are scored, but the training batches have the full size."""
+    scored = evaluator(images=6, batch_size=24, norm="recalibrate")
+    graphs = [scored.graph_of(architecture) for architecture in ARCHITECTURES]
+    scored.supernet.execution = limited(6 * peak(merge(graphs).graph))
+    used = []
+
+    def spy(merged, weights, images, **rest):
+        used.append((len(merged.heads), len(images) * peak(merged.graph)))
+        return run_merged(merged, weights, images, **rest)
+
+    monkeypatch.setattr("rlnas.child.norm.run_merged", spy)
+    scored.evaluate(ARCHITECTURES)
+    assert used
+    assert all(count == 1 or values <= scored.supernet.execution.values_allowed for count, values in used)
+
+
+def test_the_seconds_of_a_pass_are_shared_evenly(evaluator, monkeypatch):
+    clock = iter(range(100))
+    monkeypatch.setattr(shared_weights.time, "perf_counter", lambda: float(next(clock)))
+    scores = evaluator().evaluate([*ARCHITECTURES[:4], ARCHITECTURES[0]])
+    assert [score.seconds for score in scores] == [0.25, 0.25, 0.25, 0.25, 0.0]
+
+
+@pytest.mark.parametrize("from_shared", [True, False])
+def test_alone_does_not_depend_on_the_number_of_threads_or_the_company(evaluator, from_shared):
+    before = torch.get_num_threads()
+    found = []
+    try:
+        for threads, chosen in ((1, ARCHITECTURES), (3, ARCHITECTURES), (2, ARCHITECTURES[::-1])):
+            torch.set_num_threads(threads)
+            found.append(accuracies(evaluator().evaluate_alone(chosen, 2, from_shared=from_shared)))
+    finally:
+        torch.set_num_threads(before)
+    assert found[0] == found[1] == found[2][::-1]
+    assert len(set(found[0])) > 1
+
+
+def test_one_that_diverges_does_not_stop_the_others(evaluator, monkeypatch):
+    scored = evaluator()
+    alone = scored.supernet.alone
+    bad = scored.graph_of(ARCHITECTURES[1])
+
+    def sometimes(graph, *rest, **options):
+        if graph == bad:
+            raise Diverged("the loss is nan")
+        return alone(graph, *rest, **options)
+
+    monkeypatch.setattr(scored.supernet, "alone", sometimes)
+    found = list(scored.evaluate_alone(ARCHITECTURES[:3], 1))
+    assert [isinstance(one, Diverged) for one in found] == [False, True, False]

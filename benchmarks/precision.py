@@ -1,0 +1,77 @@
+"""Does bfloat16 change which architecture looks better?
+
+    python -m benchmarks.precision
+    python -m benchmarks.precision --epochs 3 --children 200 --images 1000 data.path=my_cifar10
+
+Trains the shared weights of experiment nasrl_cifar in float32 on uniformly random architectures, then scores the
+same children with the same weights and images in float32 and under bfloat16 autocast. Other arguments are overrides
+of that experiment. Last line: one JSON object with Spearman's rank correlation of the scores.
+"""
+
+import argparse
+import json
+from dataclasses import replace
+
+import hydra
+import numpy as np
+import torch
+from rich.console import Console
+from rich.table import Table
+from scipy.stats import pearsonr, spearmanr
+
+from benchmarks.machine import describe
+from rlnas.child.supernet import Supernet
+from rlnas.cli import CONF
+from rlnas.config import build_config, without_hydra
+from rlnas.data import load_data
+from rlnas.evaluators import SharedWeightsEvaluator
+from rlnas.execution import set_up
+from rlnas.graph import Graph
+from rlnas.seeding import numpy_stream
+from rlnas.spaces import Architecture, make_network_space
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--epochs", type=int, default=3, help="of the shared weights")
+    parser.add_argument("--children", type=int, default=200)
+    parser.add_argument("--images", type=int, default=1000, help="validation images")
+    arguments, overrides = parser.parse_known_args()
+    with hydra.initialize_config_dir(str(CONF), version_base=None):
+        config = build_config(without_hydra(hydra.compose("config", ["+experiment=nasrl_cifar", *overrides])))
+    execution = set_up(replace(config.execution, precision="float32"))
+    data = load_data(config.data, numpy_stream(config.seed, "split"), execution.device)
+    space = make_network_space(config.space)
+
+    def graph_of(architecture: Architecture) -> Graph:
+        return space.graph(architecture, image_channels=data.channels, image_size=data.size, classes=len(data.classes))
+
+    child = replace(config.child, restart_epochs=arguments.epochs)
+    net = Supernet(child, data, track_statistics=False, execution=execution, seed=config.seed)
+    rng = numpy_stream(config.seed, "precision")
+    steps = net.steps_until(arguments.epochs)
+    net.train((graph_of(space.sample(rng)) for _ in range(steps)), steps, what="shared weights")
+    children = [space.sample(rng) for _ in range(arguments.children)]
+    found = {}
+    options = replace(config.evaluator, images=arguments.images)
+    for dtype in (torch.float32, torch.bfloat16):
+        net.execution = replace(execution, dtype=dtype)
+        evaluator = SharedWeightsEvaluator(options, net, data, graph_of, seed=config.seed)
+        found[dtype] = np.array([score.accuracy for score in evaluator.evaluate(children)])
+    full, half = found[torch.float32], found[torch.bfloat16]
+    table = Table(title=f"{data.name}, {arguments.children} children, {arguments.images} images")
+    for column in ("", "float32", "bfloat16"):
+        table.add_column(column, justify="right" if column else "left")
+    table.add_row("mean accuracy", f"{full.mean():.4f}", f"{half.mean():.4f}")
+    table.add_row("standard deviation", f"{full.std():.4f}", f"{half.std():.4f}")
+    table.add_row("best child", str(full.argmax()), str(half.argmax()))
+    Console(width=80).print(table)
+    rank, linear = spearmanr(full, half).statistic, pearsonr(full, half).statistic
+    largest = np.abs(full - half).max()
+    print(f"Spearman {rank:.4f}, Pearson {linear:.4f}, largest difference of an accuracy {largest:.4f}")
+    print(describe())
+    print(json.dumps({"spearman": round(float(rank), 4), "pearson": round(float(linear), 4), "n": arguments.children}))
+
+
+if __name__ == "__main__":
+    main()
