@@ -25,8 +25,8 @@ class Choice:
 def pick(choices: Sequence[Choice], device: torch.device) -> tuple[Choice, dict[Choice, float]]:
     """The choice to take, and the seconds of one small training step for each.
 
-    The first choice is the usual one and is taken unless another is faster by MARGIN. Takes about half a
-    second where bfloat16 is emulated, less elsewhere; where there is but one choice nothing is measured.
+    The first choice is the usual one and is taken unless another is faster by MARGIN. Takes about 0.6
+    seconds where bfloat16 is emulated, less elsewhere; where there is but one choice nothing is measured.
     """
     if len(choices) == 1:
         return choices[0], {}
