@@ -175,7 +175,7 @@ class RewardConfig:
     shape: str = one_of("accuracy", "accuracy", "accuracy_cubed")
     skip_weight: float = ranged(0.0, 0, 100)
     skip_target: float = ranged(0.4, 0.001, 0.999)
-    scale: str = one_of("auto", "auto", "none", "standard", "rank")
+    scale: str = one_of("auto", "auto", "none", "standard", "rank", "mean_rank")
 
 
 @dataclass

@@ -10,11 +10,14 @@ An entropy bonus is no term of the reward: it is a term of the policy's loss (`e
 
 What history.csv calls reward is the sum of these terms. Learners are paid in a `scale` made of it, so that no
 option of theirs depends on a table's unit or on how far its architectures lie apart:
-auto: `rank` for a table, `none` for children.
+auto: `mean_rank` for a table, `none` for children.
 none: the reward itself, right for accuracies of children, which lie in 0..1 and whose spread is the signal.
 standard: minus the mean of all rewards so far, over their standard deviation.
 rank: the share of all rewards so far that are lower, ties half, in 0..1. An outlier moves it by one place, and
     among good architectures, where differences are smallest, it stays as steep as elsewhere.
+mean_rank: the same share for the mean of all rewards of this architecture so far. A table of noisy repeats gives
+    another reward at each query; a policy that comes back to an architecture is so paid for what it is worth, not
+    for one lucky draw. Without noise, or repetition, it is `rank`.
 Controllers that only compare (evolution, local search) read the reward itself, from the info of the episode.
 """
 
@@ -25,6 +28,7 @@ from dataclasses import dataclass
 
 from rlnas.config import RewardConfig
 from rlnas.evaluators import Evaluator, Score
+from rlnas.means import Means
 from rlnas.spaces import Architecture, ChainSpace, Space, TableSpace
 
 
@@ -69,54 +73,60 @@ class Outcome:
 class Scale:
     """From rewards to what learners are paid; see the module.
 
-    kind: `none`, `standard` or `rank`.
-    seen: the rewards before this process began.
+    kind: `none`, `standard`, `rank` or `mean_rank`.
+    seen: the architectures before this process began, with their rewards.
     """
 
-    def __init__(self, kind: str, seen: Iterable[float] = ()):
+    def __init__(self, kind: str, seen: Iterable[tuple[Architecture, float]] = ()):
         self.kind = kind
-        self._sorted = sorted(seen) if kind == "rank" else []
+        self._sorted: list[float] = []
+        self._means = Means()
         self._count, self._mean, self._squares = 0, 0.0, 0.0  # Welford's running moments
-        if kind == "standard":
-            self._add_moments(seen)
+        for architecture, reward in seen:
+            self._add(architecture, reward)
 
-    def pay(self, rewards: Sequence[float]) -> list[float]:
+    def pay(self, architectures: Sequence[Architecture], rewards: Sequence[float]) -> list[float]:
         """The scaled rewards of a batch, which counts among the rewards so far itself."""
+        for architecture, reward in zip(architectures, rewards, strict=True):
+            self._add(architecture, reward)
         if self.kind == "rank":
-            for reward in rewards:
-                bisect.insort(self._sorted, reward)
             return [self._rank(reward) for reward in rewards]
+        if self.kind == "mean_rank":
+            return [self._rank(self._means.mean(architecture)) for architecture in architectures]
         if self.kind == "standard":
-            self._add_moments(rewards)
             deviation = math.sqrt(self._squares / self._count) if self._count else 0.0
             return [(reward - self._mean) / deviation if deviation else 0.0 for reward in rewards]
         return list(rewards)
+
+    def _add(self, architecture: Architecture, reward: float) -> None:
+        if self.kind in ("rank", "mean_rank"):
+            bisect.insort(self._sorted, reward)
+        if self.kind == "mean_rank":
+            self._means.add(architecture, reward)
+        if self.kind == "standard":
+            self._count += 1
+            step = reward - self._mean
+            self._mean += step / self._count
+            self._squares += step * (reward - self._mean)
 
     def _rank(self, reward: float) -> float:
         lower = bisect.bisect_left(self._sorted, reward)
         equal = bisect.bisect_right(self._sorted, reward) - lower
         return (lower + equal / 2) / len(self._sorted)
 
-    def _add_moments(self, rewards: Iterable[float]) -> None:
-        for reward in rewards:
-            self._count += 1
-            step = reward - self._mean
-            self._mean += step / self._count
-            self._squares += step * (reward - self._mean)
-
 
 class Scorer:
     """Evaluator, shaping and scale as the one call the environment makes.
 
-    seen: rewards of a run that goes on, for the scale.
+    seen: architectures and rewards of a run that goes on, for the scale.
     """
 
-    def __init__(self, evaluator: Evaluator, shaping: Shaping, seen: Iterable[float] = ()):
+    def __init__(self, evaluator: Evaluator, shaping: Shaping, seen: Iterable[tuple[Architecture, float]] = ()):
         self.evaluator = evaluator
         self.shaping = shaping
         kind = shaping.config.scale
         if kind == "auto":
-            kind = "rank" if isinstance(shaping.space, TableSpace) else "none"
+            kind = "mean_rank" if isinstance(shaping.space, TableSpace) else "none"
         self.scale = Scale(kind, seen)
 
     def score(self, architectures: Sequence[Architecture]) -> list[Outcome]:
@@ -126,5 +136,5 @@ class Scorer:
             self.shaping.reward(architecture, score.accuracy)
             for architecture, score in zip(architectures, scores, strict=True)
         ]
-        paid = self.scale.pay(rewards)
+        paid = self.scale.pay(architectures, rewards)
         return [Outcome(*values) for values in zip(scores, rewards, paid, strict=True)]

@@ -48,7 +48,10 @@ class RecordingScorer(Scorer):
         budget: BudgetConfig,
         costs_of: Callable[[Architecture], Mapping[str, int | None]],
     ):
-        super().__init__(evaluator, shaping, seen=[float(row["reward"]) for row in history.rows])
+        unrank = shaping.space.unrank
+        super().__init__(
+            evaluator, shaping, seen=[(unrank(int(row["code"])), float(row["reward"])) for row in history.rows]
+        )
         self.history = history
         self.clock = clock
         self.budget = budget

@@ -25,6 +25,7 @@ ORDER = (
     "files",
     "child",
     "evaluators",
+    "means",
     "reward",
     "envs",
     "controllers",

@@ -73,17 +73,38 @@ def test_a_missing_score_is_an_error():
 # -- what learners are paid --------------------------------------------------------------------------------
 
 
+A, B, C = (0, 0), (0, 1), (1, 0)
+
+
+def pay(scale: Scale, rewards):
+    """For architectures that are all different."""
+    start = len(scale._sorted)
+    return scale.pay([(start + i,) for i in range(len(rewards))], rewards)
+
+
 def test_ranks_by_hand():
     scale = Scale("rank")
-    assert scale.pay([5.0]) == [0.5]
-    assert scale.pay([9.0, 1.0]) == [2.5 / 3, 0.5 / 3]  # 1 < 5 < 9
-    assert scale.pay([5.0]) == [2 / 4]  # 1 < 5 = 5 < 9: one below, half of two equal
+    assert scale.pay([A], [5.0]) == [0.5]
+    assert scale.pay([B, A], [9.0, 1.0]) == [2.5 / 3, 0.5 / 3]  # 1 < 5 < 9
+    assert scale.pay([A], [5.0]) == [2 / 4]  # 1 < 5 = 5 < 9: one below, half of two equal
+
+
+def test_ranks_of_means_by_hand():
+    scale = Scale("mean_rank")
+    assert scale.pay([A], [5.0]) == [0.5]
+    assert scale.pay([B, A], [9.0, 1.0]) == [2.5 / 3, 1 / 3]  # A's mean is 3: 1 < (3) < 5 < 9
+    assert scale.pay([A, C], [9.0, 5.0]) == [2 / 5, 2 / 5]  # A's mean is 5: 1 < 5 = 5 < 9 = 9
+
+
+@given(rewards=st.lists(st.floats(-1e3, 1e3), min_size=1, max_size=40))
+def test_without_repetition_the_rank_of_the_mean_is_the_rank(rewards):
+    assert pay(Scale("mean_rank"), rewards) == pay(Scale("rank"), rewards)
 
 
 def test_standard_scores_by_hand():
     scale = Scale("standard")
-    assert scale.pay([3.0]) == [0.0]
-    assert scale.pay([1.0, 5.0]) == pytest.approx([-2 / (8 / 3) ** 0.5, 2 / (8 / 3) ** 0.5])
+    assert pay(scale, [3.0]) == [0.0]
+    assert pay(scale, [1.0, 5.0]) == pytest.approx([-2 / (8 / 3) ** 0.5, 2 / (8 / 3) ** 0.5])
 
 
 @given(
@@ -95,29 +116,32 @@ def test_a_tables_unit_does_not_matter_to_ranks(rewards, a, b):
     plain, scaled = Scale("rank"), Scale("rank")
     for start in range(0, len(rewards), 7):
         batch = rewards[start : start + 7]
-        paid = plain.pay(batch)
-        assert paid == scaled.pay([a * reward + b for reward in batch])
+        paid = pay(plain, batch)
+        assert paid == pay(scaled, [a * reward + b for reward in batch])
         assert all(0 < value < 1 for value in paid)
 
 
 @given(rewards=st.lists(st.floats(-1e3, 1e3), min_size=2, max_size=40))
 def test_standard_scores_equal_numpys(rewards):
-    paid = Scale("standard").pay(rewards)
+    paid = pay(Scale("standard"), rewards)
     deviation = np.std(rewards)
     expected = (np.array(rewards) - np.mean(rewards)) / deviation if deviation > 1e-6 else None
     if expected is not None:
         np.testing.assert_allclose(paid, expected, rtol=1e-6, atol=1e-6)
 
 
-@pytest.mark.parametrize("kind", ["none", "standard", "rank"])
+@pytest.mark.parametrize("kind", ["none", "standard", "rank", "mean_rank"])
 def test_a_scale_goes_on_from_the_rewards_seen(kind):
-    through, seen = Scale(kind), [0.3, 0.9, 0.1, 0.3]
-    through.pay(seen)
-    assert through.pay([0.5, 0.2]) == pytest.approx(Scale(kind, seen).pay([0.5, 0.2]))
+    through, seen = Scale(kind), [(A, 0.3), (B, 0.9), (A, 0.1), (C, 0.3)]
+    through.pay(*zip(*seen, strict=True))
+    expected = through.pay([B, A], [0.5, 0.2])
+    assert Scale(kind, seen).pay([B, A], [0.5, 0.2]) == pytest.approx(expected)
+    if kind != "none":
+        assert Scale(kind).pay([B, A], [0.5, 0.4]) != pytest.approx(Scale(kind, seen).pay([B, A], [0.5, 0.4]))
 
 
 def test_tables_are_paid_in_ranks_and_children_as_they_are(scorer, space):
     assert scorer(space).scale.kind == "none"
     benchmark = Benchmark("b", "0", ("x",), (("a", "b"),), np.ones((2, 1)), np.ones(2))
-    assert Scorer(None, Shaping(RewardConfig(), TableSpace("table", benchmark))).scale.kind == "rank"
+    assert Scorer(None, Shaping(RewardConfig(), TableSpace("table", benchmark))).scale.kind == "mean_rank"
     assert Scorer(None, Shaping(RewardConfig(scale="none"), TableSpace("table", benchmark))).scale.kind == "none"

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from rlnas.controllers.means import Means
 from rlnas.errors import RlnasError
+from rlnas.means import Means
 from rlnas.spaces import Architecture, Space
 
 

@@ -13,9 +13,9 @@ from torch import Tensor
 
 from rlnas.config import ImitationConfig
 from rlnas.controllers.actions import building_actions
-from rlnas.controllers.means import Means
 from rlnas.envs.episodes import Episodes
 from rlnas.envs.vector import NASVecEnv
+from rlnas.means import Means
 from rlnas.spaces import Architecture
 
 

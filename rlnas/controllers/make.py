@@ -80,9 +80,13 @@ def make_controller(config: ControllerConfig, space: Space, scorer: Scorer, *, s
 
     `algorithm` is a name of ALGORITHMS or STRATEGIES, or the dotted path of a class built like stable-baselines3's.
     Its networks are small, so they always live on the CPU. With `step_unit=auto` a step is a layer unless the
-    algorithm takes only Discrete actions. Raises RlnasError for options the algorithm does not know.
+    algorithm takes only Discrete actions or a layer is one decision: then they are the same process, and a policy
+    for Discrete actions costs less than one for MultiDiscrete of one. Raises RlnasError for options the algorithm
+    does not know.
     """
     units: list[StepUnit] = ["layer", "decision"]
+    if len(space.nvec) == 1 and config.policy != "lstm":  # which chooses layer by layer
+        units.reverse()
     if config.step_unit != "auto":
         units = [unit for unit in units if unit == config.step_unit]
     if config.algorithm in STRATEGIES:

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from rlnas.config import ControllerConfig, ImitationConfig, RewardConfig
 from rlnas.controllers import make_controller
-from rlnas.controllers.means import Means
 from rlnas.envs import NASEnv, NASVecEnv
 from rlnas.evaluators import Score
+from rlnas.means import Means
 from rlnas.reward import Scorer, Shaping
 from rlnas.spaces import NasrlSpace
 from tests.controllers.test_learning import SPACE, Still, goes_on_exactly, learn, make

@@ -231,6 +231,18 @@ def test_an_algorithm_of_discrete_actions_gets_decisions_by_itself(scorer):
     assert len(learn(controller, 32)) == 32
 
 
+@pytest.mark.parametrize(
+    ("options", "unit"),
+    [({}, "decision"), ({"step_unit": "layer"}, "layer"), (LSTM, "layer"), ({"algorithm": "random"}, "decision")],
+)
+def test_where_a_layer_is_one_decision_the_actions_are_discrete(scorer, options, unit):
+    narrow = NasrlSpace(1, ("conv1x1", "conv3x3", "max_pool3x3"), filters=4, reductions=0)
+    assert len(narrow.nvec) == 1
+    controller = make(scorer, {"algorithm": "reinforce", **options}, space=narrow, target=(1,))
+    assert controller.env.episodes.step_unit == unit
+    assert controller.env.episodes.length == 1
+
+
 def test_off_policy_defaults_stay_those_of_the_algorithm(scorer):
     model = make(scorer, {"algorithm": "stable_baselines3.DQN"}).model
     assert (model.n_steps, model.batch_size) == (1, 32)

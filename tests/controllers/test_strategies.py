@@ -14,8 +14,8 @@ from rlnas.controllers import STRATEGIES, make_controller
 from rlnas.controllers.evolution import Evolution
 from rlnas.controllers.genetic import Genetic
 from rlnas.controllers.local_search import LocalSearch
-from rlnas.controllers.means import Means
 from rlnas.envs import NASVecEnv
+from rlnas.means import Means
 from rlnas.spaces import NasrlSpace
 from tests.controllers.test_learning import Still
 
