@@ -3,8 +3,8 @@
     python -m benchmarks.against_random outputs/nasrl_cifar/2026-01-31_12-00-00 --count 5
 
 Draws uniformly random architectures from the run's space and retrains each with the run's own recipe, data
-split and seed, in RUN_FOLDER/against_random/. Finished ones are kept, so an interrupted comparison goes on
-where it stopped. Prints test accuracies, mean and standard error; last line: one JSON object.
+split, seed, precision and memory format, in RUN_FOLDER/against_random/. Finished ones are kept, so an interrupted
+comparison goes on where it stopped. Prints test accuracies, mean and standard error; last line: one JSON object.
 """
 
 import argparse
@@ -31,6 +31,7 @@ def main() -> None:
     parser.add_argument("run_folder", type=Path)
     parser.add_argument("--count", type=int, default=5, help="random architectures, at least 2")
     parser.add_argument("--seed", type=int, default=0, help="of the random architectures")
+    parser.add_argument("--threads", type=int, default=0, help="of the processor, beside other work; 0 = the run's own")
     arguments = parser.parse_args()
     found = rlnas.load_result(arguments.run_folder)["best"]
     record = read_environment(arguments.run_folder)
@@ -45,8 +46,9 @@ def main() -> None:
     for number in range(arguments.count):
         text = space.text(space.sample(rng))
         folder = arguments.run_folder / "against_random" / f"{arguments.seed}_{number}"
-        one = dataclasses.replace(config, architecture=text, progress="off")
-        write_environment(folder, one)
+        execution = dataclasses.replace(config.execution, threads=arguments.threads or config.execution.threads)
+        one = dataclasses.replace(config, architecture=text, progress="off", execution=execution)
+        write_environment(folder, one, record["execution"])  # no new probe, which might pick another precision
         best = run_job(one, folder)["best"]
         accuracies.append(best["test_accuracy"])
         print(f"random {number + 1}/{arguments.count}: test {best['test_accuracy']:.4f}  {text}", flush=True)

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from rlnas.child.weights import Weights, build_operator
+from rlnas.data import ImageData
 from rlnas.execution import Execution
 from rlnas.graph import INPUT, Graph
 
@@ -44,11 +45,16 @@ class PlainChild(nn.Module):
 
 
 @torch.no_grad()
-def score(
-    children: Sequence[PlainChild], batches: Sequence[tuple[Tensor, Tensor]], execution: Execution
-) -> list[float]:
-    """Accuracy of each child on the same images (b, c, h, w) and labels (b,)."""
-    total = sum(len(labels) for _, labels in batches)
+def score(children: Sequence[PlainChild], data: ImageData, batch: int, execution: Execution) -> list[float]:
+    """Accuracy of each child on the validation split, in batches of at most `batch` images."""
+    total = len(data.valid)
+    parts = -(-total // batch)
+    batches = [
+        (data.prepare(pixels, execution.channels_last), labels)  # (b, c, h, w), (b,)
+        for pixels, labels in zip(
+            data.valid.pixels.tensor_split(parts), data.valid.labels.tensor_split(parts), strict=True
+        )
+    ]
     found = []
     for child in children:
         correct = torch.zeros((), dtype=torch.int64, device=execution.device)

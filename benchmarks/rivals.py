@@ -89,14 +89,13 @@ class Rival:
                 self.plain[architecture] = (child, sgd)
 
     def score(self, architectures: list[Architecture]) -> tuple[float, list[float]]:
-        """Seconds to score them all, and their accuracies."""
-        self.evaluator._cache_version = -1  # nothing is remembered from the time before
-        batches = self.evaluator._split(self.data.valid)
+        """Seconds to score them all on the whole validation split, which is not remembered, and their accuracies."""
         start = time.perf_counter()
         if self.name == "ours":
-            found = [one.accuracy for one in self.evaluator.evaluate(architectures)]
+            found = [one.accuracy for one in self.evaluator.evaluate_fully(architectures)]
         else:
-            found = score([self.plain[architecture][0] for architecture in architectures], batches, self.execution)
+            children = [self.plain[architecture][0] for architecture in architectures]
+            found = score(children, self.data, self.work.batch, self.execution)
         return time.perf_counter() - start, found
 
     def train(self, architectures: list[Architecture]) -> float:
@@ -157,12 +156,15 @@ def rivals(work: Work, names: Sequence[str] = ("ours", "plain", "best")) -> Iter
             order.stop()
 
 
-def take_turns(found: dict[str, Order], do: Callable[[Order], float], repeats: int) -> dict[str, float]:
-    """Median seconds of each rival over `repeats` turns."""
+def take_turns(
+    found: dict[str, Order], do: Callable[[Order], float], repeats: int, plain_repeats: int | None = None
+) -> dict[str, float]:
+    """Median seconds of each rival over `repeats` turns; (a), the slowest, may take part in the first few only."""
     seconds: dict[str, list[float]] = {name: [] for name in found}
-    for _ in range(repeats):
+    for turn in range(repeats):
         for name, order in found.items():
-            seconds[name].append(do(order))
+            if name != "plain" or plain_repeats is None or turn < plain_repeats:
+                seconds[name].append(do(order))
     return {name: median(values) for name, values in seconds.items()}
 
 

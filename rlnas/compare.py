@@ -1,6 +1,7 @@
 """`python -m rlnas.compare FOLDER...`: which controller is better, by how much, how surely."""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -36,8 +37,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except RlnasError as error:
         print(f"rlnas: error: {error}", file=sys.stderr)
         return 1
-    show(comparison)
-    print(f"comparison: {path}")
+    try:
+        show(comparison)
+        print(f"comparison: {path}", flush=True)
+    except (BrokenPipeError, SystemExit):  # `| head` has seen enough; rich turns the error into an exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush when Python ends
     return 0
 
 

@@ -24,7 +24,7 @@ def test_plain_modules_score_as_merged_children_do(data, execution, child_config
     evaluator = SharedWeightsEvaluator(config, net, data, lambda one: graph_of(space, one), seed=0)
     merged = [found.accuracy for found in evaluator.evaluate(batch)]
     plain = [PlainChild(graph_of(space, one), net.weights, execution) for one in batch]
-    assert score(plain, evaluator._split(data.valid), execution) == merged
+    assert score(plain, data, 12, execution) == merged
     assert len(set(merged)) > 1
 
 

@@ -1,6 +1,7 @@
 """`python -m rlnas.compare`, and the comparison that a sweep ends with."""
 
 import logging
+import os
 import signal
 import subprocess
 import sys
@@ -107,6 +108,16 @@ def test_as_a_command(tmp_path: Path) -> None:
 
 
 # -- after a sweep -------------------------------------------------------------------------------------
+
+
+def test_a_reader_that_leaves_early_is_no_error(sweep: Path) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)  # as `| head` does
+    command = [sys.executable, "-m", "rlnas.compare", str(sweep)]
+    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert files(sweep) == FILES
 
 
 @pytest.fixture
