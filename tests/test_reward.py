@@ -101,6 +101,14 @@ def test_without_repetition_the_rank_of_the_mean_is_the_rank(rewards):
     assert pay(Scale("mean_rank"), rewards) == pay(Scale("rank"), rewards)
 
 
+@given(
+    drawn=st.lists(st.integers(0, 5), min_size=1, max_size=60), values=st.lists(st.floats(0, 1), min_size=6, max_size=6)
+)
+def test_without_noise_the_rank_of_the_mean_is_the_rank(drawn, values):
+    architectures, rewards = [(one,) for one in drawn], [values[one] for one in drawn]
+    assert Scale("mean_rank").pay(architectures, rewards) == Scale("rank").pay(architectures, rewards)
+
+
 def test_standard_scores_by_hand():
     scale = Scale("standard")
     assert pay(scale, [3.0]) == [0.0]

@@ -125,15 +125,15 @@ def test_the_queue_holds_the_mean_of_the_unscaled_rewards(scorer, name, monkeypa
     expected = Means()
     for architecture in controller.env.scorer.evaluator.seen:
         expected.add(architecture, float(np.mean(np.equal(architecture, controller.env.scorer.evaluator.target))))
-    assert controller.imitation.means.totals == expected.totals
-    assert sum(count for _, count in expected.totals.values()) == 5 * EPISODES
+    assert controller.imitation.means.known == expected.known
+    assert sum(count for _, count in expected.known.values()) == 5 * EPISODES
 
 
 @pytest.mark.parametrize("name", IMITATORS)
 def test_it_goes_on_bit_for_bit(scorer, through_disk, name):
     options = {**IMITATORS[name], "imitation": ImitationConfig(weight=WEIGHT, best=3)}
     through, resumed = goes_on_exactly(scorer, through_disk, options, 2, 5 * EPISODES, EPISODES)
-    assert through.imitation.means.totals == resumed.imitation.means.totals
+    assert through.imitation.means.known == resumed.imitation.means.known
     for expected, found in zip(through.model.policy.parameters(), resumed.model.policy.parameters(), strict=True):
         assert torch.equal(expected, found)
 
@@ -143,7 +143,7 @@ def test_without_its_queue_it_would_not_go_on_bit_for_bit(scorer, through_disk):
 
     def forgetful(state: dict[str, Any]) -> dict[str, Any]:
         state = through_disk(state)
-        state["controller"]["imitation"] = {"totals": []}
+        state["controller"]["imitation"] = {"means": []}
         return state
 
     options = {**IMITATORS["ppo"], "imitation": ImitationConfig(weight=WEIGHT, best=3)}
@@ -203,7 +203,7 @@ def test_the_best_are_in_order_of_their_means_then_of_age(seen, count):
     means = Means()
     for code, value in seen:
         means.add((code,), value)
-    expected = sorted(means.totals, key=lambda one: -means.mean(one))  # stable: the first seen stays in front
+    expected = sorted(means.known, key=lambda one: -means.mean(one))  # stable: the first seen stays in front
     assert means.best(count) == expected[:count]
     again = Means()
     again.restore(means.state())
