@@ -7,7 +7,7 @@ ENAS's space with shared weights; three batches of architectures (random, mutate
 rlnas scores a batch in merged passes; (a) runs plain stand-alone PyTorch modules in float32, NCHW, with the
 system's allocator; (b) the same modules in the number format, layout and allocator settings that rlnas uses.
 Seconds are medians over repeats in which the three take turns; of (a), which takes most of the time, one turn is the
-default. All of it takes a quarter of an hour on two cores. Last line: one JSON object of the ratios.
+default. Last line: one JSON object of the ratios.
 """
 
 import argparse
