@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from rlnas.child.pool import MaxPool
 from rlnas.child.weights import Weights, build_operator
 from rlnas.data import ImageData
 from rlnas.execution import Execution
@@ -25,7 +26,7 @@ class PlainChild(nn.Module):
                 continue
             module = build_operator(node.operator, graph.in_channels(node), node.channels, node.stride, False)
             module.load_state_dict(weights.by_key[node.key].state_dict(), strict=False)
-            operators.append(module)
+            operators.append(nn.Sequential(*map(_plain, module)))
         self.operators = nn.ModuleList(operators)
         layout = torch.channels_last if execution.channels_last else torch.contiguous_format
         self.to(device=execution.device, memory_format=layout)  # type: ignore[call-overload]
@@ -42,6 +43,11 @@ class PlainChild(nn.Module):
             for source in self.graph.last_uses[index]:
                 del outputs[source]
         return outputs[len(self.graph.nodes) - 1].float()
+
+
+def _plain(layer: nn.Module) -> nn.Module:
+    """The layer as torch has it."""
+    return nn.MaxPool2d(layer.kernel_size, layer.stride, layer.padding) if isinstance(layer, MaxPool) else layer
 
 
 @torch.no_grad()

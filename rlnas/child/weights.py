@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 import torch
 from torch import Tensor, nn
 
+from rlnas.child.pool import MaxPool
 from rlnas.graph import Graph, Node
 from rlnas.operators import Stage, stages
 from rlnas.seeding import torch_stream
@@ -111,7 +112,7 @@ def _layer(stage: Stage, channels: int, out: int, stride: tuple[int, int], track
     if stage.kind == "avg_pool":
         return nn.AvgPool2d(stage.kernel, stride, padding, ceil_mode=height % 2 == 0, count_include_pad=False)
     if stage.kind == "max_pool":
-        return nn.MaxPool2d(stage.kernel, stride, padding)
+        return MaxPool(stage.kernel, stride, padding)
     if stage.kind == "norm":
         return nn.BatchNorm2d(channels, track_running_stats=track_statistics)
     if stage.kind == "relu":
