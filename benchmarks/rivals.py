@@ -29,6 +29,7 @@ from rlnas.data.images import Decoded, statistics
 from rlnas.evaluators import SharedWeightsEvaluator
 from rlnas.execution import Execution, set_up
 from rlnas.graph import Graph
+from rlnas.probe import Layers
 from rlnas.spaces import Architecture, NasrlSpace
 
 LABELS = {"ours": "rlnas", "plain": "(a) plain fp32 NCHW", "best": "(b) plain, best setting"}
@@ -60,7 +61,8 @@ class Rival:
                 threads=work.threads, precision="float32", memory_format="contiguous", keep_buffers=False
             )
             recorded = None
-        self.execution: Execution = set_up(options, recorded)
+        layers = Layers(work.train_batch, work.filters, (32, 32))
+        self.execution: Execution = set_up(options, recorded, layers)
         self.space = NasrlSpace(work.layers, filters=work.filters)
         self.data = _random_images(4 * work.train_batch, work.images)
         config = ChildConfig(batch_size=work.train_batch, dropout=0.0)

@@ -18,7 +18,7 @@ import torch
 
 from rlnas.config import ExecutionConfig
 from rlnas.errors import RlnasError
-from rlnas.probe import Choice, pick
+from rlnas.probe import Choice, Layers, pick
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -30,8 +30,8 @@ class Execution:
     """What was picked.
 
     dtype: of autocast; float32: no autocast. memory_mb: of the activations of children that are scored in
-    one pass. compile: each operator by torch.compile. measured: what `auto` rests on, milliseconds of one
-    small training step for each choice, empty where nothing was measured.
+    one pass. compile: each operator by torch.compile. measured: what `auto` rests on, milliseconds of
+    `rlnas.probe`'s step for each choice, empty where nothing was measured.
     """
 
     device: torch.device
@@ -68,10 +68,8 @@ class Execution:
         }
 
 
-def set_up(config: ExecutionConfig, recorded: Mapping[str, Any] | None = None) -> Execution:
-    """Set threads and allocator, and settle what the configuration leaves to `auto`.
-
-    recorded: what `describe` said when the run began; its number format and memory layout hold.
+def use_device(config: ExecutionConfig) -> torch.device:
+    """The device to compute on; sets the number of threads.
 
     Raises RlnasError for a device that does not exist here.
     """
@@ -82,6 +80,20 @@ def set_up(config: ExecutionConfig, recorded: Mapping[str, Any] | None = None) -
         raise RlnasError(f"execution.device is '{config.device}', which cannot be used here: {reason}") from None
     if config.threads:
         torch.set_num_threads(config.threads)
+    return device
+
+
+def set_up(
+    config: ExecutionConfig, recorded: Mapping[str, Any] | None = None, layers: Layers | None = None
+) -> Execution:
+    """Set threads and allocator, and settle what the configuration leaves to `auto`.
+
+    recorded: what `describe` said when the run began; its number format and memory layout hold. layers: what
+    `auto` is measured with, None for the layers of a small search.
+
+    Raises RlnasError for a device that does not exist here.
+    """
+    device = use_device(config)
     keeps_buffers = config.keep_buffers and device.type == "cpu" and keep_large_buffers()
     if device.type == "cuda":
         torch.backends.cudnn.deterministic = True  # the same history for the same seed
@@ -100,7 +112,7 @@ def set_up(config: ExecutionConfig, recorded: Mapping[str, Any] | None = None) -
             for channels_last in (True, False)
             if precision in ("auto", _name(dtype)) and memory_format in ("auto", _format(channels_last))
         ]
-        choice, seconds = pick(allowed, device)
+        choice, seconds = pick(allowed, device, layers or Layers())
         precision, memory_format = _name(choice.dtype), _format(choice.channels_last)
         measured = {
             f"{_name(c.dtype)} {_format(c.channels_last)}": round(1000 * value, 3) for c, value in seconds.items()

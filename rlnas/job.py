@@ -17,10 +17,11 @@ from rlnas.data import ImageData, load_data
 from rlnas.environment import read_environment
 from rlnas.errors import RlnasError
 from rlnas.evaluators import SharedWeightsEvaluator
-from rlnas.execution import Execution, set_up
+from rlnas.execution import Execution, set_up, use_device
 from rlnas.files import write_json
 from rlnas.graph import Graph, cost
 from rlnas.history import RETRAIN, Table
+from rlnas.probe import Layers
 from rlnas.progress import Progress
 from rlnas.reward import Shaping
 from rlnas.run_folder import RunFolder
@@ -64,16 +65,19 @@ class Job:
         self.folder = RunFolder(folder, config)
         self.clock = self.folder.clock
         self.saved = self.folder.saved
-        record = read_environment(folder)
-        self.execution: Execution = set_up(config.execution, record["execution"] if record else None)
+        device = use_device(config.execution)
         self.space = make_network_space(config.space)
         self.final_space = _final_space(config, self.space)
         self.given = None if config.architecture is None else read_architecture(self.space, config.architecture)
         with self.clock.phase("data"):
-            self.data: ImageData = load_data(config.data, numpy_stream(config.seed, "split"), self.execution.device)
+            self.data: ImageData = load_data(config.data, numpy_stream(config.seed, "split"), device)
         if self.saved is not None:
             _check_same_data(self.saved["data"], _data_record(self.data))
         self.graph_of = self._graphs(self.space)
+        record = read_environment(folder)
+        self.execution: Execution = set_up(
+            config.execution, record["execution"] if record else None, self._first_layers()
+        )
         self.folder.open(self.execution.describe())
         self.progress = self.folder.progress
 
@@ -87,6 +91,11 @@ class Job:
             )
 
         return graph_of
+
+    def _first_layers(self) -> Layers:
+        """The search's layers at their largest, those before any reduction."""
+        first = self.graph_of(self.space.unrank(0)).nodes[0]
+        return Layers(self.config.child.batch_size, first.channels, first.size)
 
     def run(self) -> dict[str, Any]:
         """Do what is left to do; returns what result.json holds."""

@@ -1,6 +1,7 @@
-"""A short measurement: in which number format and memory layout this machine trains children fastest."""
+"""A short measurement: in which number format and memory layout this machine runs children fastest."""
 
 import contextlib
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -8,10 +9,11 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-MARGIN = 1.25  # a less usual choice must be so many times faster, so that noise does not decide
+MARGIN = 1.15  # a less usual choice must be so many times faster, so that noise does not decide
 REPEATS = 5
 HOPELESS = 4  # a choice so many times slower than another, even once, is not measured again
-IMAGES, CHANNELS, SIZE = 16, 32, 16  # of the probe's layers: what a search on a CPU trains
+VALUES = 2**18  # of one layer's output at most: a step takes milliseconds, and more values change no ratio
+SCORED = 2  # images scored for each one trained on: a search scores more than it trains
 
 
 @dataclass(frozen=True)
@@ -22,15 +24,32 @@ class Choice:
     channels_last: bool
 
 
-def pick(choices: Sequence[Choice], device: torch.device) -> tuple[Choice, dict[Choice, float]]:
-    """The choice to take, and the seconds of one small training step for each.
+@dataclass(frozen=True)
+class Layers:
+    """The layers to measure with. Small maps gain least from bfloat16, so they should be the search's own.
 
-    The first choice is the usual one and is taken unless another is faster by MARGIN. Takes about 0.6
-    seconds where bfloat16 is emulated, less elsewhere; where there is but one choice nothing is measured.
+    images: in a training step. channels, size: (height, width) in pixels, of a layer's output.
+    """
+
+    images: int = 16
+    channels: int = 32
+    size: tuple[int, int] = (16, 16)
+
+    def __post_init__(self) -> None:
+        """Fewer images where a layer would have more than VALUES."""
+        height, width = self.size
+        object.__setattr__(self, "images", max(1, min(self.images, VALUES // (self.channels * height * width))))
+
+
+def pick(choices: Sequence[Choice], device: torch.device, layers: Layers) -> tuple[Choice, dict[Choice, float]]:
+    """The choice to take, and the seconds of one small training step and scoring pass for each.
+
+    The first choice is the usual one and is taken unless another is faster by MARGIN. Takes a second or two
+    for large maps or where bfloat16 is emulated, less elsewhere; where there is but one choice nothing is measured.
     """
     if len(choices) == 1:
         return choices[0], {}
-    steps = {choice: _step(choice, device) for choice in choices}
+    steps = {choice: _step(choice, device, layers) for choice in choices}
     seconds = dict.fromkeys(choices, float("inf"))
     for repeat in range(1 + REPEATS):  # the first one warms up
         taken = {}
@@ -49,28 +68,34 @@ def pick(choices: Sequence[Choice], device: torch.device) -> tuple[Choice, dict[
     return (fastest if MARGIN * seconds[fastest] < seconds[choices[0]] else choices[0]), seconds
 
 
-def _step(choice: Choice, device: torch.device) -> Callable[[], None]:
-    """Forward and backward through the kinds of layers that operators are made of."""
+def _step(choice: Choice, device: torch.device, layers: Layers) -> Callable[[], None]:
+    """Training on some images and scoring SCORED times as many, through the layers of ENAS's six operators."""
     layout = torch.channels_last if choice.channels_last else torch.contiguous_format
+    channels = layers.channels
 
     def conv(kernel: int, groups: int = 1) -> nn.Module:
         # skip_init and a constant: torch's initialisation would draw from the global generator
         layer: nn.Conv2d = nn.utils.skip_init(
-            nn.Conv2d, CHANNELS, CHANNELS, kernel, padding=kernel // 2, groups=groups, bias=False
+            nn.Conv2d, channels, channels, kernel, padding=kernel // 2, groups=groups, bias=False
         )
         nn.init.constant_(layer.weight, 0.01)
-        return nn.Sequential(layer, nn.BatchNorm2d(CHANNELS), nn.ReLU(inplace=True))
+        norm = nn.BatchNorm2d(channels, track_running_stats=False)
+        return nn.Sequential(layer, norm, nn.ReLU(inplace=True))
 
-    net = nn.Sequential(conv(1), conv(3), conv(5, groups=CHANNELS), nn.MaxPool2d(3, 1, 1))
+    operators = [[conv(3)], [conv(5)], [conv(3, channels)], [conv(5, channels)]]
+    operators += [[nn.AvgPool2d(3, 1, 1, count_include_pad=False)], [nn.MaxPool2d(3, 1, 1)]]
+    net = nn.Sequential(*(layer for operator in operators for layer in (conv(1), *operator)))
     net = net.to(device=device, memory_format=layout)  # type: ignore[call-overload]
-    shape = (IMAGES, CHANNELS, SIZE, SIZE)
-    images = torch.linspace(-1, 1, IMAGES * CHANNELS * SIZE * SIZE, device=device).view(shape)
-    images = images.to(memory_format=layout)
+    shape = (layers.images, channels, *layers.size)
+    images = torch.linspace(-1, 1, math.prod(shape), device=device).view(shape).to(memory_format=layout)
     plain = choice.dtype == torch.float32
 
     def step() -> None:
         with contextlib.nullcontext() if plain else torch.autocast(device.type, choice.dtype):
             out = net(images)
+            with torch.no_grad():
+                for _ in range(SCORED):
+                    net(images)
         out.float().mean().backward()
 
     return step

@@ -11,7 +11,7 @@ from rlnas.cli import _compose
 from rlnas.config import ExecutionConfig, build_config
 from rlnas.errors import RlnasError
 from rlnas.execution import Execution, set_up, side_by_side
-from rlnas.probe import Choice
+from rlnas.probe import Choice, Layers
 
 CPU = torch.device("cpu")
 FIXED = {"device": "cpu", "precision": "float32", "memory_format": "channels_last"}
@@ -26,8 +26,8 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[list[Choice]]:
     """The choices that the probe is given; it takes the last one, at 1, 2, ... milliseconds."""
     given: list[list[Choice]] = []
 
-    def pick(choices: list[Choice], device: torch.device) -> tuple[Choice, dict[Choice, float]]:
-        assert device == CPU
+    def pick(choices: list[Choice], device: torch.device, layers: Layers) -> tuple[Choice, dict[Choice, float]]:
+        assert (device, layers) == (CPU, Layers())
         given.append(choices)
         return choices[-1], {choice: number / 1000 for number, choice in enumerate(choices, 1)}
 

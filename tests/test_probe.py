@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from rlnas import probe
-from rlnas.probe import HOPELESS, MARGIN, REPEATS, Choice, pick
+from rlnas.probe import HOPELESS, MARGIN, REPEATS, SCORED, VALUES, Choice, Layers, pick
 
 CPU = torch.device("cpu")
 USUAL, OTHER, THIRD = (Choice(torch.float32, True), Choice(torch.float32, False), Choice(torch.bfloat16, True))
@@ -37,8 +37,8 @@ def picked(monkeypatch):
     def run(steps: dict[Choice, list[float]]) -> tuple[Choice, dict[Choice, float], list[Choice]]:
         machine = Machine()
         monkeypatch.setattr(probe, "time", SimpleNamespace(perf_counter=lambda: machine.now))
-        monkeypatch.setattr(probe, "_step", lambda choice, device: machine.step_of(choice, steps[choice]))
-        return *pick(list(steps), CPU), machine.runs
+        monkeypatch.setattr(probe, "_step", lambda choice, device, layers: machine.step_of(choice, steps[choice]))
+        return *pick(list(steps), CPU, Layers()), machine.runs
 
     return run
 
@@ -48,7 +48,7 @@ def picked(monkeypatch):
     [
         (1.0, 2.0, False),
         (1.0, 1.0, False),
-        (1.2, 1.0, False),
+        (MARGIN - 0.05, 1.0, False),
         (MARGIN, 1.0, False),  # a tie is no lead
         (MARGIN + 0.01, 1.0, True),
         (3.0, 1.0, True),
@@ -98,7 +98,7 @@ def test_a_single_choice_is_taken_without_a_measurement(monkeypatch):
         raise AssertionError("measured")
 
     monkeypatch.setattr(probe, "_step", never)
-    assert pick([THIRD], CPU) == (THIRD, {})
+    assert pick([THIRD], CPU, Layers()) == (THIRD, {})
 
 
 def test_a_hopeless_choice_is_not_repeated(picked):
@@ -128,7 +128,7 @@ def test_every_choice_gets_a_number(picked):
 
 def test_a_real_measurement_draws_nothing_and_answers_for_every_choice():
     before = torch.get_rng_state()
-    choice, seconds = pick([USUAL, OTHER], CPU)
+    choice, seconds = pick([USUAL, OTHER], CPU, Layers(2, 4, (8, 8)))
     assert choice in (USUAL, OTHER)
     assert seconds.keys() == {USUAL, OTHER}
     assert all(0 < value < float("inf") for value in seconds.values())
@@ -145,11 +145,28 @@ def test_a_step_computes_in_the_format_and_layout_of_its_choice(dtype, channels_
         out = forward(layer, images)
         # a depthwise or 1x1 kernel is laid out both ways at once
         laid_out = [images.is_contiguous(memory_format=layout), layer.weight.is_contiguous(memory_format=layout)]
-        seen.append((out.dtype, *laid_out, images.requires_grad or layer.weight.requires_grad))
+        seen.append((out.dtype, tuple(images.shape), *laid_out, out.requires_grad))
         return out
 
     monkeypatch.setattr(torch.nn.Conv2d, "forward", spy)
     before = torch.get_rng_state()
-    probe._step(Choice(dtype, channels_last), CPU)()
+    probe._step(Choice(dtype, channels_last), CPU, Layers(2, 4, (8, 6)))()
     assert torch.equal(torch.get_rng_state(), before)
-    assert seen == [(dtype, True, True, True)] * 3
+    one = (dtype, (2, 4, 8, 6), True, True)
+    layers = 6 + 4  # a 1x1 convolution in front of each of six operators, four of which are convolutions
+    assert seen == [(*one, True)] * layers + [(*one, False)] * layers * SCORED
+
+
+@pytest.mark.parametrize(
+    ("images", "channels", "size", "expected"),
+    [
+        (64, 32, (8, 8), 64),  # nasrl_cifar's: as the search has them
+        (128, 36, (32, 32), VALUES // (36 * 32 * 32)),  # ENAS's: fewer images
+        (1, 32, (8, 8), 1),
+        (128, 4096, (224, 224), 1),  # at least one
+    ],
+)
+def test_a_step_has_the_layers_of_the_search_and_at_most_so_many_values(images, channels, size, expected):
+    layers = Layers(images, channels, size)
+    assert (layers.images, layers.channels, layers.size) == (expected, channels, size)
+    assert layers.images == 1 or layers.images * channels * size[0] * size[1] <= VALUES

@@ -12,7 +12,7 @@ import torch
 
 from rlnas import execution
 from rlnas.cli import run as run_here
-from rlnas.probe import Choice
+from rlnas.probe import Choice, Layers
 from rlnas.run_folder import RunFolder
 from tests.command import TINY, history, result, rlnas, start
 
@@ -204,8 +204,9 @@ def test_a_resumed_run_does_not_measure_again_and_keeps_the_record(
     """What the probe found when the run began holds to its end, whatever it would find now."""
     asked = []
 
-    def pick(choices: list[Choice], device: torch.device) -> tuple[Choice, dict[Choice, float]]:
+    def pick(choices: list[Choice], device: torch.device, layers: Layers) -> tuple[Choice, dict[Choice, float]]:
         asked.append(choices)
+        assert (layers.channels, layers.size) == (4, (8, 8))  # of the digits, at the space's filters
         assert len(asked) == 1, "measured again"
         return choices[1], {choice: number / 8 for number, choice in enumerate(choices)}
 
