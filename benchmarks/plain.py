@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from rlnas.child.pool import MaxPool
+from rlnas.child.layers import BatchNorm, MaxPool
 from rlnas.child.weights import Weights, build_operator
 from rlnas.data import ImageData
 from rlnas.execution import Execution
@@ -47,7 +47,13 @@ class PlainChild(nn.Module):
 
 def _plain(layer: nn.Module) -> nn.Module:
     """The layer as torch has it."""
-    return nn.MaxPool2d(layer.kernel_size, layer.stride, layer.padding) if isinstance(layer, MaxPool) else layer
+    if isinstance(layer, MaxPool):
+        return nn.MaxPool2d(layer.kernel_size, layer.stride, layer.padding)
+    if isinstance(layer, BatchNorm):
+        norm = nn.BatchNorm2d(layer.num_features, track_running_stats=False)
+        norm.load_state_dict(layer.state_dict(), strict=False)
+        return norm
+    return layer
 
 
 @torch.no_grad()

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 import torch
 from torch import Tensor, nn
 
-from rlnas.child.pool import MaxPool
+from rlnas.child.layers import BatchNorm, MaxPool
 from rlnas.graph import Graph, Node
 from rlnas.operators import Stage, stages
 from rlnas.seeding import torch_stream
@@ -114,7 +114,7 @@ def _layer(stage: Stage, channels: int, out: int, stride: tuple[int, int], track
     if stage.kind == "max_pool":
         return MaxPool(stage.kernel, stride, padding)
     if stage.kind == "norm":
-        return nn.BatchNorm2d(channels, track_running_stats=track_statistics)
+        return BatchNorm(channels, track_running_stats=track_statistics)
     if stage.kind == "relu":
         return nn.ReLU(inplace=True)  # only ever after a norm of the same operator, whose output is new
     if stage.kind == "global_pool":
