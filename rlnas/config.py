@@ -238,6 +238,7 @@ class ExecutionConfig:
     precision: str = one_of("auto", "auto", "float32", "bfloat16")
     memory_format: str = one_of("auto", "auto", "channels_last", "contiguous")
     compile: bool = False
+    cuda_graphs: bool = False
     keep_buffers: bool = True
     memory_mb: int = ranged(1024, 1)
 
@@ -312,6 +313,13 @@ def _check_combination(config: Config) -> None:
         )
     if table and config.architecture is not None:
         raise RlnasError("architecture= retrains a network, which a table does not have; leave it out")
+    retrain = config.retrain
+    if config.execution.cuda_graphs and (retrain.dropout or retrain.drop_path):
+        raise RlnasError(
+            "execution.cuda_graphs=true replays the kernels of retraining, but "
+            f"retrain.dropout={retrain.dropout:g} and retrain.drop_path={retrain.drop_path:g} draw anew at each step; "
+            "set these to 0, or leave it out"
+        )
     if config.budget.table_seconds and not getattr(config.space, "seconds", None):
         raise RlnasError("budget.table_seconds needs space=table with space.seconds, the column of simulated seconds")
 

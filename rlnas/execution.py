@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import torch
 
@@ -22,6 +22,7 @@ from rlnas.probe import Choice, Layers, pick
 
 T = TypeVar("T")
 R = TypeVar("R")
+P = ParamSpec("P")
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4  # glibc's malloc.h
 
 
@@ -31,7 +32,7 @@ class Execution:
 
     dtype: of autocast; float32: no autocast. memory_mb: of the activations of children that are scored in
     one pass. compile: each operator by torch.compile. measured: what `auto` rests on, milliseconds of
-    `rlnas.probe`'s step for each choice, empty where nothing was measured.
+    `rlnas.probe`'s step for each choice, empty where nothing was measured. cuda_graphs: see `repeated`.
     """
 
     device: torch.device
@@ -40,6 +41,7 @@ class Execution:
     memory_mb: int = 1024
     compile: bool = False
     keeps_buffers: bool = False
+    cuda_graphs: bool = False
     measured: Mapping[str, float] | None = None
 
     def autocast(self) -> AbstractContextManager[Any]:
@@ -47,6 +49,16 @@ class Execution:
         if self.dtype == torch.float32:
             return contextlib.nullcontext()
         return torch.autocast(self.device.type, self.dtype)
+
+    def repeated(self, function: Callable[P, R]) -> Callable[P, R]:
+        """`function`, for calls that repeat with tensors of the same shapes; with `cuda_graphs` kernels are replayed.
+
+        torch.compile records them, backward included, at the first calls; the processor then launches all at once.
+        """
+        if not self.cuda_graphs:
+            return function
+        compiled: Callable[P, R] = torch.compile(function, mode="reduce-overhead", fullgraph=True, dynamic=False)
+        return compiled
 
     @property
     def values_allowed(self) -> int:
@@ -64,6 +76,7 @@ class Execution:
             "memory_mb": self.memory_mb,
             "compile": self.compile,
             "keeps_buffers": self.keeps_buffers,
+            "cuda_graphs": self.cuda_graphs,
             "measured_ms": dict(self.measured or {}),
         }
 
@@ -91,9 +104,13 @@ def set_up(
     recorded: what `describe` said when the run began; its number format and memory layout hold. layers: what
     `auto` is measured with, None for the layers of a small search.
 
-    Raises RlnasError for a device that does not exist here.
+    Raises RlnasError for a device that does not exist here, or CUDA graphs without CUDA.
     """
     device = use_device(config)
+    if config.cuda_graphs and device.type != "cuda":
+        raise RlnasError(
+            f"execution.cuda_graphs=true needs a CUDA device, and this run computes on {device}; leave it out"
+        )
     keeps_buffers = config.keep_buffers and device.type == "cpu" and keep_large_buffers()
     if device.type == "cuda":
         torch.backends.cudnn.deterministic = True  # the same history for the same seed
@@ -125,6 +142,7 @@ def set_up(
         memory_mb=config.memory_mb,
         compile=config.compile,
         keeps_buffers=keeps_buffers,
+        cuda_graphs=config.cuda_graphs,
         measured=measured,
     )
 

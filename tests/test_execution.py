@@ -171,6 +171,29 @@ def test_auto_is_the_default_of_the_schema_and_of_a_bare_run() -> None:
     assert bare == named == ExecutionConfig()
 
 
+# -- CUDA graphs --------------------------------------------------------------------------------------------
+
+
+def test_cuda_graphs_need_cuda() -> None:
+    with pytest.raises(RlnasError, match=r"execution\.cuda_graphs=true needs a CUDA device, .* computes on cpu"):
+        set_up(ExecutionConfig(**FIXED, cuda_graphs=True))
+    assert set_up(ExecutionConfig(**FIXED)).describe()["cuda_graphs"] is False
+
+
+def test_a_repeated_function_is_recorded_only_when_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[dict[str, Any]] = []
+
+    def record(function: Any, **options: Any) -> Any:
+        asked.append(options)
+        return lambda x: function(x) + 1
+
+    monkeypatch.setattr(torch, "compile", record)
+    assert Execution(CPU, torch.float32, channels_last=True).repeated(abs) is abs
+    assert not asked
+    assert Execution(CPU, torch.float32, channels_last=True, cuda_graphs=True).repeated(abs)(-2) == 3
+    assert asked == [{"mode": "reduce-overhead", "fullgraph": True, "dynamic": False}]
+
+
 # -- several small trainings at once -------------------------------------------------------------------------
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from rlnas.child.batches import Batches
-from rlnas.child.network import Child, Noise
+from rlnas.child.network import Child, Noise, run_merged
 from rlnas.child.norm import train_mode
 from rlnas.child.trainer import Sgd, Trainer
 from rlnas.child.weights import Weights
@@ -63,7 +63,7 @@ class Retraining:
         )
         noise = Noise(config.dropout, config.drop_path, torch_stream(seed, "retrain/noise", execution.device))
         sgd = Sgd(config.momentum, config.weight_decay, config.clip, config.label_smoothing)
-        self.trainer = Trainer(self.child.weights, batches, noise, sgd)
+        self.trainer = Trainer(self.child.weights, batches, noise, sgd, execution.repeated(run_merged))
 
     @property
     def epoch(self) -> int:

@@ -1,6 +1,6 @@
 """One gradient step on a set of weights through one or more graphs; shared by search and retraining."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,9 @@ from rlnas.child.batches import Batches
 from rlnas.child.network import Noise, run_merged
 from rlnas.child.weights import Weights, named_tensors, restore
 from rlnas.graph import Graph
-from rlnas.merge import merge
+from rlnas.merge import Merged, merge
+
+Run = Callable[[Merged, Weights, Tensor, Noise], list[Tensor]]
 
 
 @dataclass(frozen=True)
@@ -30,13 +32,16 @@ class Trainer:
 
     A parameter that no graph of the step uses has no gradient (None, not zero), and torch's SGD leaves such
     a parameter and its momentum alone: no weight decay, not one bit of change.
+
+    run: `run_merged`, or what Execution.repeated makes of it.
     """
 
-    def __init__(self, weights: Weights, batches: Batches, noise: Noise, sgd: Sgd):
+    def __init__(self, weights: Weights, batches: Batches, noise: Noise, sgd: Sgd, run: Run = run_merged):
         self.weights = weights
         self.batches = batches
         self.noise = noise
         self.sgd = sgd
+        self.run = run
         self.steps = 0
         self._optimizer: torch.optim.SGD | None = None
         self._optimized: set[str] = set()
@@ -55,7 +60,7 @@ class Trainer:
         images, labels = self.batches.next()
         self._optimizer.zero_grad(set_to_none=True)
         with self.batches.execution.autocast():
-            scores = run_merged(merge(graphs), self.weights, images, self.noise)  # (b, k) each
+            scores = self.run(merge(graphs), self.weights, images, self.noise)  # (b, k) each
         smoothing = self.sgd.label_smoothing
         losses = [F.cross_entropy(one, labels, label_smoothing=smoothing) for one in scores]
         loss = torch.stack(losses).mean()

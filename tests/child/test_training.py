@@ -1,5 +1,6 @@
 """Training shared weights and stand-alone children: whose parameters move, by how much, and exact resuming."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -585,3 +586,23 @@ def test_training_depends_on_the_seed_alone(data, execution, child_config, graph
         return net.train(iter(graphs), 4, what="test")
 
     assert trained(1) == trained(1) != trained(2)
+
+
+def test_retraining_is_one_graph_that_can_be_recorded(graphs, data, execution, monkeypatch):
+    """What cuda_graphs records is traced here without CUDA: whole, backward too, and to the same weights."""
+    real, calls = torch.compile, []
+
+    def trace(function, *, mode, fullgraph, dynamic):
+        calls.append(mode)
+        return real(function, backend="aot_eager", fullgraph=fullgraph, dynamic=dynamic)
+
+    monkeypatch.setattr(torch, "compile", trace)
+    config = RetrainConfig(epochs=1, batch_size=16)
+    trained = []
+    for graphed in (False, True):
+        how = replace(execution, cuda_graphs=graphed)
+        trained.append(Retraining(config, graphs[0], data, execution=how, seed=0).train(lambda *_: None))
+    assert calls == ["reduce-overhead"]
+    plain, recorded = (named_tensors(child.weights) for child in trained)
+    assert plain.keys() == recorded.keys()
+    assert all(torch.equal(plain[name], recorded[name]) for name in plain)
