@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import settings
 
 from rlnas.config import ChildConfig, RewardConfig
 from rlnas.data import ImageData, Images
@@ -19,6 +20,9 @@ from rlnas.execution import Execution
 from rlnas.graph import Graph
 from rlnas.reward import Scorer, Shaping
 from rlnas.spaces import Architecture, NasrlFactoredSpace, NasrlSpace, Space
+
+settings.register_profile("untimed", deadline=None)  # a busy machine must not fail a test
+settings.load_profile("untimed")
 
 torch.set_num_threads(1)  # for tensors this small threads only wait for each other: 17 times slower on a busy machine
 

@@ -16,7 +16,7 @@ SPACES = (
     NasrlSpace(5, OPERATORS, filters=3, reductions=2, widen=2, stem_stride=2, merge="concat"),
     NasrlFactoredSpace(4, (1, 3), (3,), (2, 3), (1, 2), (1, 2)),
 )
-many = settings(max_examples=30, deadline=None)
+many = settings(max_examples=30)
 
 
 @st.composite

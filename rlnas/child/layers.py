@@ -39,15 +39,13 @@ class BatchNorm(nn.BatchNorm2d):
 
     def forward(self, input: Tensor) -> Tensor:
         """(b, c, h, w) -> (b, c, h, w)."""
-        own = self.training and not self.track_running_stats  # statistics of the batch, and nothing remembered
-        pixels = input.shape[0] * input.shape[2] * input.shape[3]
-        together = _together(input.shape[1], pixels) if own and not self._blocked(input) else 1
-        if together == 1:
+        batch, channels, height, width = input.shape
+        pixels = batch * height * width
+        together = _together(channels, pixels)
+        if together == 1 or not self._scores_on_cpu(input):
             usual: Tensor = super().forward(input)
             return usual
-        rows = input.permute(0, 2, 3, 1).reshape(pixels // together, -1)[
-            :, :, None, None
-        ]  # (p / t, t * c, 1, 1): a view
+        rows = input.permute(0, 2, 3, 1).reshape(pixels // together, -1, 1, 1)  # (p / t, t * c, 1, 1), a view
         # of no other use than that torch then computes in the parameters' format, not in the images'
         unused = torch.zeros(rows.shape[1], dtype=self.weight.dtype)
         means, variances = torch.batch_norm_update_stats(rows, unused, unused.clone(), 0.0)  # (t * c,) each
@@ -56,13 +54,12 @@ class BatchNorm(nn.BatchNorm2d):
         variance = variances.mean(0) + means.var(0, correction=0)  # within the groups and between them
         mean, variance, weight, bias = (v.repeat(together) for v in (mean, variance, self.weight, self.bias))
         out = F.batch_norm(rows, mean, variance, weight, bias, training=False, eps=self.eps)
-        batch, channels, height, width = input.shape
         return out.view(batch, height, width, channels).permute(0, 3, 1, 2)
 
-    def _blocked(self, input: Tensor) -> bool:
-        """Whether the short cut does not apply."""
-        last = input.is_contiguous(memory_format=torch.channels_last)
-        return _wants_gradient(input, self.weight) or input.device.type != "cpu" or not last
+    def _scores_on_cpu(self, input: Tensor) -> bool:
+        """Whether the batch's own statistics are asked for, none are remembered, and the layout is the right one."""
+        own = self.training and not self.track_running_stats and not _wants_gradient(input, self.weight)
+        return own and input.device.type == "cpu" and input.is_contiguous(memory_format=torch.channels_last)
 
 
 def _together(channels: int, pixels: int) -> int:

@@ -177,7 +177,7 @@ def in_double(trainer: Trainer, graphs, images, labels) -> Trainer:
 
 
 @pytest.mark.parametrize("space", SPACES.values(), ids=SPACES.keys())
-@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=5, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(values=st.data())
 def test_the_gradient_of_several_in_one_pass_is_the_mean_of_one_by_one(trainer, graph_of, space, values):
     codes = values.draw(st.lists(st.integers(0, space.size - 1), min_size=1, max_size=5), label="codes")

@@ -48,7 +48,7 @@ def play(strategy, batches: int, count: int = 1, value=likeness) -> list[list[An
 # -- what all have in common -------------------------------------------------------------------------------
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     name=st.sampled_from(sorted(STRATEGIES)),
     batches=st.lists(st.integers(1, 9), max_size=12),

@@ -32,7 +32,7 @@ def reference(pixels: Tensor, seed: int, crop: int, flip: bool, cutout: int) -> 
     return out
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     b=st.integers(1, 5),
     c=st.sampled_from([1, 3]),

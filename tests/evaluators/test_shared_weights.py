@@ -286,7 +286,7 @@ def by_hand(evaluator: SharedWeightsEvaluator, graph: Graph) -> list[torch.Tenso
 
 @norms
 @pytest.mark.parametrize("space", SPACES.values(), ids=SPACES.keys())
-@settings(max_examples=3, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=3, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(values=st.data())
 def test_scores_together_are_bit_equal_to_one_by_one(data, child_config, space, norm, values):
     """In number formats and memory layouts, batches, groups as small and as large as memory allows, any order."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
@@ -170,7 +170,6 @@ def test_lines_are_told_apart_and_baselines_always_drawn(tmp_path: Path):
     assert "3 of 15 groups have no curve" in _caption(comparison, "regret", "architectures", len(groups))
 
 
-@settings(deadline=None)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=12), st.floats(0.01, 0.2))
 def test_names_keep_apart_in_order_and_inside_where_they_fit(wanted: list[float], step: float):
     places = spread(wanted, step)

@@ -53,7 +53,7 @@ def test_rank_biserial_by_hand():
     assert statistics.rank_biserial(np.zeros(3)) == 0
 
 
-@settings(deadline=None, max_examples=40)  # a busy machine must not fail it
+@settings(max_examples=40)
 @given(DIFFERENCES)
 def test_swapping_the_two_turns_the_effect_and_keeps_p(difference):
     assert statistics.rank_biserial(-difference) == pytest.approx(-statistics.rank_biserial(difference))
@@ -65,7 +65,7 @@ def test_probability_of_improvement_by_hand():
     assert statistics.probability_of_improvement(np.array([2.0, 3]), np.array([1.0, 3])) == pytest.approx(2.5 / 4)
 
 
-@settings(deadline=None, max_examples=40)  # a busy machine must not fail it
+@settings(max_examples=40)
 @given(DIFFERENCES, DIFFERENCES)
 def test_probabilities_of_improvement_add_up(one, other):
     there = statistics.probability_of_improvement(one, other)
@@ -79,7 +79,7 @@ def test_holm_by_hand():
     assert len(statistics.holm(np.array([]))) == 0
 
 
-@settings(deadline=None, max_examples=40)  # a busy machine must not fail it
+@settings(max_examples=40)
 @given(PROBABILITIES)
 def test_holm_lies_between_p_and_bonferroni_and_keeps_the_order(p):
     adjusted = statistics.holm(p)
