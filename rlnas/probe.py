@@ -44,8 +44,8 @@ class Layers:
 def pick(choices: Sequence[Choice], device: torch.device, layers: Layers) -> tuple[Choice, dict[Choice, float]]:
     """The choice to take, and the seconds of one small training step and scoring pass for each.
 
-    The first choice is the usual one and is taken unless another is faster by MARGIN. Takes a second or two
-    for large maps or where bfloat16 is emulated, less elsewhere; where there is but one choice nothing is measured.
+    The first choice is the usual one and is taken unless another is faster by MARGIN. Takes about a second, and
+    about six where bfloat16 is emulated; where there is but one choice nothing is measured.
     """
     if len(choices) == 1:
         return choices[0], {}
