@@ -3,6 +3,7 @@
 Axis letters: n images of a split, b images of a batch, c channels, h rows, w columns.
 """
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -37,6 +38,17 @@ class Images:
     def take(self, index: Tensor) -> "Images":
         """The images at these positions, int64 (k,) on the same device, in that order."""
         return Images(self.pixels.index_select(0, index), self.labels.index_select(0, index))
+
+    def in_content_order(self) -> "Images":
+        """The same images, sorted by a digest of pixels and label: shuffled, and the same for any order they came in.
+
+        Files come sorted by class or by time; a batch of neighbours would be no sample of the split.
+        """
+        digest = hashlib.blake2b
+        pixels, labels = self.pixels.cpu().contiguous().numpy(), self.labels.tolist()
+        keys = [digest(image.data, digest_size=16).digest() for image in pixels]
+        order = sorted(range(len(self)), key=lambda i: (keys[i], labels[i]))
+        return self.take(torch.tensor(order, dtype=torch.int64, device=self.labels.device))
 
     def to(self, device: torch.device) -> "Images":
         """The same images on another device."""

@@ -86,7 +86,7 @@ def _split(
     augmentation: Augmentation,
     fallback: str | None,
 ) -> ImageData:
-    images, n = decoded.images, len(decoded.images)
+    images, n = decoded.images.in_content_order(), len(decoded.images)  # the split does not depend on names of files
     chosen = torch.from_numpy(rng.permutation(n))[: config.limit or n]  # limit > n: all
     n_valid = round(config.valid * len(chosen))
     if not 1 <= n_valid < len(chosen):

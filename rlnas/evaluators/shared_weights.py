@@ -32,6 +32,9 @@ class SharedWeightsEvaluator:
     For each version of the weights, `images` of the validation split are drawn once; every child scored
     with that version sees the same ones. A different draw for each child would add about three points of
     noise at 128 images, more than children differ by. Scores are remembered by (architecture, version).
+
+    Images are batched in an order that depends on their content alone. Batch statistics and racing need batches that
+    are samples of the split: in files sorted by class a batch holds some of the classes only.
     """
 
     def __init__(
@@ -46,6 +49,7 @@ class SharedWeightsEvaluator:
         self.config = config
         self.supernet = supernet
         self.data = data
+        self.valid = data.valid.in_content_order()
         self.graph_of = graph_of
         self._seed = seed
         self._cache: dict[Architecture, tuple[float, int | None]] = {}  # accuracy, on how many images
@@ -71,7 +75,7 @@ class SharedWeightsEvaluator:
 
     def evaluate_fully(self, architectures: Sequence[Architecture]) -> list[Score]:
         """Scores on the whole validation split, not remembered."""
-        return self._score(architectures, self._split(self.data.valid))
+        return self._score(architectures, self._split(self.valid))
 
     def evaluate_alone(
         self, architectures: Sequence[Architecture], epochs: float, *, from_shared: bool = True
@@ -111,11 +115,11 @@ class SharedWeightsEvaluator:
     def _draw(self) -> Images:
         """This version's validation images; the draw depends on the seed and the version alone."""
         count = self.config.images
-        if count == 0 or count >= len(self.data.valid):
-            return self.data.valid
+        if count == 0 or count >= len(self.valid):
+            return self.valid
         stream = torch_stream(self._seed, f"evaluation/{self.supernet.version}")
-        chosen = torch.randperm(len(self.data.valid), generator=stream)[:count]
-        return self.data.valid.take(chosen.to(self.data.valid.labels.device))
+        chosen = torch.randperm(len(self.valid), generator=stream)[:count]
+        return self.valid.take(chosen.to(self.valid.labels.device))
 
     def _split(self, images: Images) -> list[tuple[Tensor, Tensor]]:
         """Normalised batches (b, c, h, w) of about equal size with labels (b,).

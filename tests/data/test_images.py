@@ -53,3 +53,24 @@ def test_shapes_and_types_are_checked() -> None:
         Images(noise(4).float(), torch.arange(4))
     with pytest.raises(AssertionError):
         Images(noise(4), torch.arange(5))
+
+
+def test_content_order_is_the_same_for_every_order_the_images_come_in() -> None:
+    images = Images(noise(), torch.arange(50) % 7)
+    shuffled = images.take(torch.randperm(50, generator=torch.Generator().manual_seed(1)))
+    first, second = images.in_content_order(), shuffled.in_content_order()
+    assert torch.equal(first.pixels, second.pixels)
+    assert torch.equal(first.labels, second.labels)
+    assert not torch.equal(first.pixels, images.pixels)
+    assert torch.equal(first.in_content_order().pixels, first.pixels)
+
+
+def test_content_order_of_equal_images_follows_their_labels() -> None:
+    images = Images(noise(1).repeat(4, 1, 1, 1), torch.tensor([2, 0, 3, 1]))
+    assert images.in_content_order().labels.tolist() == [0, 1, 2, 3]
+
+
+def test_content_order_is_no_order_of_classes() -> None:
+    labels = torch.arange(500) // 50
+    mixed = Images(noise(500), labels).in_content_order().labels
+    assert all(len(part.unique()) >= 8 for part in mixed.split(50))

@@ -1,3 +1,4 @@
+import dataclasses
 import logging
 import os
 import socket
@@ -12,7 +13,8 @@ import torch
 from huggingface_hub import constants
 
 from rlnas.config import DataConfig
-from rlnas.data import Augmentation, ImageData, Images, hub, load_data
+from rlnas.data import Augmentation, ImageData, Images, hub, load_data, sources
+from rlnas.data.images import Decoded
 from rlnas.errors import RlnasError
 
 REPOSITORY = Path(__file__).parents[2]
@@ -45,6 +47,17 @@ def test_the_same_seed_gives_the_same_split_and_another_seed_another() -> None:
     assert rows(first.train) == rows(second.train)
     assert set(rows(first.valid)) != set(rows(other.valid))
     assert rows(first.test()) == rows(other.test())
+
+
+def test_the_split_depends_on_the_images_and_not_on_the_order_of_their_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    usual = load(seed=3, limit=700)
+    source = sources.digits()
+    decoded = source.train()
+    by_class = Decoded(decoded.images.take(decoded.images.labels.argsort(stable=True)), decoded.classes)
+    monkeypatch.setattr("rlnas.data.load.digits", lambda: dataclasses.replace(source, train=lambda: by_class))
+    sorted_files = load(seed=3, limit=700)
+    assert rows(sorted_files.train) == rows(usual.train)
+    assert rows(sorted_files.valid) == rows(usual.valid)
 
 
 def test_the_limit_takes_a_part_of_the_training_images_alone() -> None:

@@ -1,6 +1,6 @@
 """Scores with shared weights: comparable, remembered for as long as they hold, and right."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 import torch
@@ -11,6 +11,7 @@ from rlnas.child import network
 from rlnas.child.network import run, run_merged
 from rlnas.child.supernet import Supernet
 from rlnas.config import EvaluatorConfig
+from rlnas.data import Images
 from rlnas.errors import Diverged
 from rlnas.evaluators import SharedWeightsEvaluator, shared_weights
 from rlnas.execution import Execution
@@ -26,12 +27,16 @@ ARCHITECTURES = [SPACE.unrank(code) for code in (0, 7, 21, 30, 44, 53)]
 def evaluator(data, execution, child_config, graph_of):
     """evaluator(seed=0, **config): over a supernet that has been trained a little, the same every time."""
 
-    def make(seed: int = 0, **config) -> SharedWeightsEvaluator:
+    def make(seed: int = 0, valid: Images = data.valid, **config) -> SharedWeightsEvaluator:
         net = Supernet(child_config(), data, track_statistics=True, execution=execution, seed=0)
         net.train([graph_of(SPACE, a) for a in ARCHITECTURES], 6, what="test")
         options = {"images": 13, "batch_size": 6, **config}
         return SharedWeightsEvaluator(
-            EvaluatorConfig(**options), net, data, lambda architecture: graph_of(SPACE, architecture), seed=seed
+            EvaluatorConfig(**options),
+            net,
+            replace(data, valid=valid),
+            lambda architecture: graph_of(SPACE, architecture),
+            seed=seed,
         )
 
     return make
@@ -79,6 +84,33 @@ def test_every_child_of_a_version_sees_the_same_images(evaluator, monkeypatch):
     train(scored)
     scored.evaluate(ARCHITECTURES[:1])
     assert not torch.equal(seen[6], seen[0])
+
+
+@norms
+def test_validation_images_sorted_by_class_score_the_same(evaluator, data, norm):
+    """A folder is read class by class; a batch of one class alone would be normalised by that class's statistics."""
+    by_class = data.valid.take(data.valid.labels.argsort(stable=True))
+    assert not torch.equal(by_class.labels, data.valid.labels)
+    found = []
+    for valid in (data.valid, by_class):
+        scored = evaluator(valid=valid, norm=norm, images=20, batch_size=6)
+        found.append((accuracies(scored.evaluate(ARCHITECTURES)), accuracies(scored.evaluate_fully(ARCHITECTURES))))
+    assert found[0] == found[1]
+
+
+def test_batches_hold_all_classes_whatever_the_order_of_files(data, execution, child_config, graph_of):
+    """Contrast: contiguous batches of a sorted split hold some of the classes only."""
+    pixels = torch.randint(0, 256, (400, 1, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    sorted_split = Images(pixels, torch.arange(400) // 100)
+    net = Supernet(child_config(), data, track_statistics=False, execution=execution, seed=0)
+    scored = SharedWeightsEvaluator(
+        EvaluatorConfig(images=0, batch_size=100), net, replace(data, valid=sorted_split), lambda a: a, seed=0
+    )
+    assert [set(labels.tolist()) for _, labels in scored._split(sorted_split)] == [{0}, {1}, {2}, {3}]
+    for _, labels in scored._split(scored.valid):
+        assert (labels.bincount() > 10).all()
+    scored.evaluate([])
+    assert torch.equal(torch.cat([labels for _, labels in scored._batches]), scored.valid.labels)
 
 
 def test_the_second_answer_is_remembered(evaluator):
