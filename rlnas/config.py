@@ -163,6 +163,7 @@ class ControllerConfig:
     policy: str = "MlpPolicy"
     step_unit: str = one_of("auto", "auto", "layer", "decision")
     episodes: int = ranged(10, 1, 10000)
+    masked: bool = True
     params: dict[str, Any] = field(default_factory=dict)
     policy_params: dict[str, Any] = field(default_factory=dict)
     imitation: ImitationConfig = field(default_factory=ImitationConfig)
@@ -180,11 +181,11 @@ class RewardConfig:
 
 @dataclass
 class SearchConfig:
-    """The shape of a round; see rlnas.search."""
+    """The shape of a round; see rlnas.search. A round is a number of architectures, the same for every controller."""
 
     warmup_epochs: int = ranged(0, 0)
     epochs_per_round: float = ranged(1.0, 0)
-    updates_per_round: int = ranged(50, 1)
+    architectures_per_round: int = ranged(100, 1)
     random_control: int = ranged(10, 0, 10000)
 
 

@@ -128,7 +128,7 @@ class Job:
         evaluator = SharedWeightsEvaluator(config.evaluator, supernet, self.data, self.graph_of, seed=config.seed)
         history = self.folder.history
         shaping = Shaping(config.reward, self.space)
-        scorer = RecordingScorer(evaluator, shaping, history, self.clock, config.budget, self._costs_of)
+        scorer = RecordingScorer(evaluator, shaping, history, self.clock, config.search, config.budget, self._costs_of)
         # Building a controller seeds the global generators; nothing of ours draws from them.
         controller = make_controller(config.controller, self.space, scorer, seed=config.seed)
         search = Search(

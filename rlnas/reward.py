@@ -89,14 +89,23 @@ class Scale:
         """The scaled rewards of a batch, which counts among the rewards so far itself."""
         for architecture, reward in zip(architectures, rewards, strict=True):
             self._add(architecture, reward)
+        return [self.value(architecture, reward) for architecture, reward in zip(architectures, rewards, strict=True)]
+
+    def value(self, architecture: Architecture, reward: float) -> float:
+        """The scaled reward of an architecture that was scored, by all rewards so far."""
         if self.kind == "rank":
-            return [self._rank(reward) for reward in rewards]
+            return self._rank(reward)
         if self.kind == "mean_rank":
-            return [self._rank(self._means.mean(architecture)) for architecture in architectures]
+            return self._rank(self._means.mean(architecture))
         if self.kind == "standard":
             deviation = math.sqrt(self._squares / self._count) if self._count else 0.0
-            return [(reward - self._mean) / deviation if deviation else 0.0 for reward in rewards]
-        return list(rewards)
+            return (reward - self._mean) / deviation if deviation else 0.0
+        return reward
+
+    @property
+    def moves(self) -> bool:
+        """Whether the value of a reward changes with later rewards."""
+        return self.kind != "none"
 
     def _add(self, architecture: Architecture, reward: float) -> None:
         if self.kind in ("rank", "mean_rank"):

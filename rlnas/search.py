@@ -32,10 +32,21 @@ class BudgetSpent(Exception):
     """Raised inside `learn` to leave it; the argument names the budget."""
 
 
+def architectures_allowed(config: SearchConfig, budget: BudgetConfig) -> tuple[int, str]:
+    """How many architectures may be scored, and which budget says so; 0 if only a clock ends the search.
+
+    A round is a number of architectures, so that equal rounds are equal budgets for every controller.
+    """
+    limits = [(budget.architectures, "budget.architectures")] if budget.architectures else []
+    if budget.rounds:
+        limits.append((budget.rounds * config.architectures_per_round, "budget.rounds"))
+    return min(limits, default=(0, ""))
+
+
 class RecordingScorer(Scorer):
     """The environment's scorer: writes a row for each architecture and stops exactly at the budget.
 
-    An architecture that exceeds `budget.architectures`, or whose evaluation by a table would end after
+    An architecture that exceeds `architectures_allowed`, or whose evaluation by a table would end after
     `budget.table_seconds`, is not written and not learned from.
     """
 
@@ -45,6 +56,7 @@ class RecordingScorer(Scorer):
         shaping: Shaping,
         history: Table,
         clock: Clock,
+        config: SearchConfig,
         budget: BudgetConfig,
         costs_of: Callable[[Architecture], Mapping[str, int | None]],
     ):
@@ -55,6 +67,7 @@ class RecordingScorer(Scorer):
         self.history = history
         self.clock = clock
         self.budget = budget
+        self.allowed, self.allowed_by = architectures_allowed(config, budget)
         self.costs_of = costs_of
         self.round = 0
         self.best_accuracy = max((float(row["accuracy"]) for row in history.rows), default=-math.inf)
@@ -62,12 +75,11 @@ class RecordingScorer(Scorer):
 
     def score(self, architectures: Sequence[Architecture]) -> list[Outcome]:
         """The outcome of each architecture; raises BudgetSpent when not all could be scored."""
-        limit = self.budget.architectures
-        room = limit - len(self.history) if limit else len(architectures)
+        room = self.allowed - len(self.history) if self.allowed else len(architectures)
         with self.clock.phase("evaluation"):
             outcomes = super().score(architectures[:room])
         rows: list[dict[str, Any]] = []
-        spent = "budget.architectures" if room < len(architectures) else None
+        spent = self.allowed_by if room < len(architectures) else None
         for architecture, outcome in zip(architectures, outcomes, strict=False):
             if self.budget.table_seconds and self.seconds + outcome.score.seconds > self.budget.table_seconds:
                 spent = "budget.table_seconds"
@@ -135,7 +147,7 @@ class Search(BaseCallback):
         self.checkpoint = checkpoint
         self.round = 0  # closed rounds
         self.warm_epochs = 0
-        self.stopped_by = "budget.rounds"
+        self.stopped_by = scorer.allowed_by
         self._open = False
         self._first_row = 0  # of the open round, in history
         self._sampled: list[Architecture] = []  # what the shared weights of the open round were trained on
@@ -147,13 +159,17 @@ class Search(BaseCallback):
 
     def run(self) -> None:
         """Warm the shared weights up, then search until a budget is spent."""
+        batch = self.controller.env.num_envs
+        if batch > self.config.architectures_per_round:
+            raise RlnasError(
+                f"search.architectures_per_round is {self.config.architectures_per_round}, but the controller scores "
+                f"{batch} architectures at a time (controller.episodes); raise the first or lower the second"
+            )
         self.warm_up()
-        batch = self.controller.env.num_envs * self.controller.env.episodes.length
+        batches = -(-self.scorer.allowed // batch) if self.scorer.allowed else UNLIMITED
         with self.clock.phase("controller"):
             try:
-                self.controller.learn(self._batches_allowed() * batch, self)
-                if self.budget.architectures and len(self.scorer.history) >= self.budget.architectures:
-                    self.stopped_by = "budget.architectures"  # spent exactly with the last batch
+                self.controller.learn(batches * batch * self.controller.env.episodes.length, self)
             except BudgetSpent as spent:
                 self.stopped_by = str(spent)
             except ValueError as error:
@@ -186,8 +202,8 @@ class Search(BaseCallback):
         if self._rng is not None:
             set_global_rng_state(self._rng)
             self._rng = None
-        in_round = len(self.scorer.history) - self._first_row
-        if self._open and in_round >= self.config.updates_per_round * self.controller.env.num_envs:
+        # Rounds end at multiples of their size, or with the batch that passes one, so that they do not drift.
+        if self._open and len(self.scorer.history) >= (self.round + 1) * self.config.architectures_per_round:
             self._close_round()
             self.checkpoint(self.state())
         if self._out_of_time():
@@ -260,20 +276,9 @@ class Search(BaseCallback):
 
     # -- budgets -----------------------------------------------------------------------------------------
 
-    def _batches_allowed(self) -> int:
-        """Batches of architectures until the rounds or the architectures are spent."""
-        batches = []
-        if self.budget.rounds:
-            batches.append(self.budget.rounds * self.config.updates_per_round)
-        if self.budget.architectures:
-            batches.append(-(-self.budget.architectures // self.controller.env.num_envs))
-        return min(batches, default=UNLIMITED)
-
     def _check_budget(self) -> None:
-        if self.budget.rounds and self.round >= self.budget.rounds:
-            raise BudgetSpent("budget.rounds")
-        if self.budget.architectures and len(self.scorer.history) >= self.budget.architectures:
-            raise BudgetSpent("budget.architectures")
+        if self.scorer.allowed and len(self.scorer.history) >= self.scorer.allowed:
+            raise BudgetSpent(self.scorer.allowed_by)
 
     def _out_of_time(self) -> bool:
         return bool(self.budget.minutes) and self.clock.total >= 60 * self.budget.minutes
@@ -282,8 +287,7 @@ class Search(BaseCallback):
         """How much of the tightest budget is used, 0..1."""
         budget = self.budget
         shares = [
-            self.round / budget.rounds if budget.rounds else 0.0,
-            len(self.scorer.history) / budget.architectures if budget.architectures else 0.0,
+            len(self.scorer.history) / self.scorer.allowed if self.scorer.allowed else 0.0,
             self.clock.total / 60 / budget.minutes if budget.minutes else 0.0,
             self.scorer.seconds / budget.table_seconds if budget.table_seconds else 0.0,
         ]

@@ -63,7 +63,7 @@ def _search(config: Config, space: TableSpace, folder: RunFolder) -> Search:
         return {name: None if values is None else int(values[row]) for name, values in known.items()}
 
     shaping = Shaping(config.reward, space)
-    scorer = RecordingScorer(evaluator, shaping, folder.history, folder.clock, config.budget, costs_of)
+    scorer = RecordingScorer(evaluator, shaping, folder.history, folder.clock, config.search, config.budget, costs_of)
     controller = make_controller(config.controller, space, scorer, seed=config.seed)
     last = time.monotonic()
 

@@ -91,7 +91,12 @@ def test_resume_of_a_folder_that_is_no_run(tmp_path: Path) -> None:
 def test_not_a_number_names_round_and_option_and_keeps_history_and_checkpoint(tmp_path: Path) -> None:
     """One step a round, so that the weights explode after some sound rounds."""
     wild = ["child.learning_rate=10", "child.clip=0", "child.momentum=0.99", "search.warmup_epochs=0"]
-    short = ["search.epochs_per_round=0.05", "search.updates_per_round=1", "controller.episodes=2", "budget.rounds=60"]
+    short = [
+        "search.epochs_per_round=0.05",
+        "search.architectures_per_round=2",
+        "controller.episodes=2",
+        "budget.rounds=60",
+    ]
     done = rlnas(*wild, *short, "search.random_control=0", "hydra.run.dir=run", cwd=tmp_path)
     assert done.returncode == 1
     assert "Traceback" not in done.stderr

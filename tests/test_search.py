@@ -167,7 +167,12 @@ def test_the_factored_space_searches(tmp_path: Path) -> None:
         "space.filters=[4,6]",
         "space.heights=[1,3]",
     ]
-    overrides += ["search.warmup_epochs=0", "search.updates_per_round=1", "budget.rounds=1", "controller.episodes=3"]
+    overrides += [
+        "search.warmup_epochs=0",
+        "search.architectures_per_round=3",
+        "budget.rounds=1",
+        "controller.episodes=3",
+    ]
     overrides += ["select.from_policy=1", "select.from_history=1", "retrain.epochs=1", "progress=off"]
     folder = rlnas.run([*overrides, f"hydra.run.dir={tmp_path}/run"])
     assert 0 <= rlnas.load_result(folder)["best"]["test_accuracy"] <= 1

@@ -9,6 +9,9 @@ import pandas as pd
 import pytest
 
 import rlnas
+from rlnas.cli import _compose
+from rlnas.config import build_config
+from rlnas.errors import RlnasError
 from rlnas.history import read_rows
 from tests.command import history, result
 from tests.command import rlnas as command
@@ -79,7 +82,7 @@ def test_two_runs_of_a_seed_are_equal_and_another_seed_is_not(table: list[str], 
 @pytest.mark.parametrize("controller", ["ppo", "evolution"])
 def test_killed_and_resumed(controller: str, table: list[str], tmp_path: Path, monkeypatch) -> None:
     """A checkpoint is written at every round here, not only every few seconds."""
-    options = [*table, f"controller={controller}", "budget.architectures=400", "search.updates_per_round=5"]
+    options = [*table, f"controller={controller}", "budget.architectures=400", "search.architectures_per_round=40"]
     whole, _ = run(tmp_path / "whole", options)
     monkeypatch.setattr("rlnas.table_job.CHECKPOINT_SECONDS", 0.0)
     monkeypatch.setattr("rlnas.search.Search._check_budget", stop_after(3))
@@ -159,3 +162,27 @@ def test_nas_bench_macro_by_its_experiment(nas_bench_macro: Path, tmp_path: Path
     assert found["networks_unique"] <= found["children_unique"] <= found["children_evaluated"] == 300
     assert found["best"]["regret"] < 0.5
     assert found["best"]["params"] > 1e6
+
+
+@pytest.mark.parametrize("controller", ["ppo", "evolution", "genetic", "dqn", "random", "reinforce"])
+def test_a_round_is_as_many_architectures_for_every_controller(
+    controller: str, table: list[str], tmp_path: Path
+) -> None:
+    """100 updates of a controller that scores one at a time were a tenth of those of one that scores ten."""
+    options = [*table, f"controller={controller}", "budget.rounds=3", "budget.architectures=0"]
+    folder, found = run(tmp_path, [*options, "search.architectures_per_round=35"])
+    rows = read_rows(folder / "rounds.csv")
+    assert found["children_evaluated"] == 105
+    assert found["stopped_by"] == "budget.rounds"
+    assert [int(row["round"]) for row in rows] == [1, 2, 3]
+    ends = [int(row["architectures"]) for row in rows]
+    batch = int(build_config(_compose([*options])).controller.episodes)
+    assert all(35 * (i + 1) <= end < 35 * (i + 1) + batch for i, end in enumerate(ends[:-1]))
+    assert ends[-1] == 105
+
+
+def test_a_round_smaller_than_a_batch_is_refused(table: list[str], tmp_path: Path) -> None:
+    with pytest.raises(
+        RlnasError, match=r"search.architectures_per_round is 7, .*10 architectures.*controller.episodes"
+    ):
+        run(tmp_path, [*table, "controller=random", "search.architectures_per_round=7"])

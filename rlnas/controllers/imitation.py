@@ -95,6 +95,11 @@ class Imitation(BaseCallback):
             episodes.step(actions)
         return torch.cat(observations), torch.cat(taken), torch.cat(masks)
 
+    @property
+    def callback(self) -> BaseCallback:
+        """Itself."""
+        return self
+
     def state(self) -> dict[str, Any]:
         """Every reward, as plain data; exact at the start of a rollout."""
         return self.means.state()

@@ -202,7 +202,7 @@ class LstmPolicy(ActorCriticPolicy):
         width = sum(space.nvec)
         one_hot = observations[:, : space.steps * width].view(-1, space.steps, width)
         chosen = torch.stack([part.argmax(2) for part in one_hot.split(list(space.nvec), dim=2)], dim=2)
-        where = observations[:, space.steps * width :]  # (b, t)
+        where = observations[:, space.steps * width : space.steps * (width + 1)]  # (b, t)
         done = where.sum(1) == 0
         return chosen, torch.where(done, space.steps, where.argmax(1))
 

@@ -4,21 +4,35 @@ import importlib
 from typing import Any, Protocol
 
 import numpy as np
+from sb3_contrib.common.maskable.policies import MaskableActorCriticPolicy
+from sb3_contrib.common.recurrent.policies import RecurrentActorCriticPolicy
+from sb3_contrib.qrdqn.policies import QRDQNPolicy
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
+from stable_baselines3.common.policies import ActorCriticPolicy
+from stable_baselines3.dqn.policies import DQNPolicy
 
 from rlnas.config import ControllerConfig
+from rlnas.controllers.companion import Companion
 from rlnas.controllers.evolution import Evolution
 from rlnas.controllers.genetic import Genetic
 from rlnas.controllers.imitation import Imitation
 from rlnas.controllers.local_search import LocalSearch
 from rlnas.controllers.lstm_policy import LstmPolicy
+from rlnas.controllers.masked_policy import (
+    MaskedDqnPolicy,
+    MaskedPolicy,
+    MaskedQrDqnPolicy,
+    MaskedRecurrentPolicy,
+)
 from rlnas.controllers.params import check_params, parameters
 from rlnas.controllers.random_search import RandomSearch
+from rlnas.controllers.replay_rewards import ReplayRewards
 from rlnas.controllers.sb3 import Sb3Controller
 from rlnas.controllers.strategy import Strategy, StrategyController
+from rlnas.controllers.value_based import RowByRow
 from rlnas.envs import NASVecEnv
 from rlnas.envs.episodes import StepUnit
 from rlnas.errors import RlnasError
@@ -32,9 +46,17 @@ ALGORITHMS = {
     "maskable_ppo": "sb3_contrib.MaskablePPO",
     "recurrent_ppo": "sb3_contrib.RecurrentPPO",
     "trpo": "sb3_contrib.TRPO",
-    "dqn": "stable_baselines3.DQN",
-    "qrdqn": "sb3_contrib.QRDQN",
+    "dqn": "rlnas.controllers.value_based.Dqn",
+    "qrdqn": "rlnas.controllers.value_based.QrDqn",
     "reinforce": "rlnas.controllers.reinforce.Reinforce",
+}
+
+# the policies whose illegal choices can be masked inside, and what does it
+MASKED: dict[Any, Any] = {
+    ActorCriticPolicy: MaskedPolicy,
+    RecurrentActorCriticPolicy: MaskedRecurrentPolicy,
+    DQNPolicy: MaskedDqnPolicy,
+    QRDQNPolicy: MaskedQrDqnPolicy,
 }
 
 STRATEGIES: dict[str, Any] = {
@@ -106,7 +128,8 @@ def make_controller(config: ControllerConfig, space: Space, scorer: Scorer, *, s
             refusal = error  # e.g. DQN: Discrete actions only
             continue
         model.set_logger(Logger(None, []))  # the search writes what it reads from the logger itself
-        return Sb3Controller(model, env, _imitation(config, model, env))
+        companions = [*_imitation(config, model, env), *_replay_rewards(model, env, scorer)]
+        return Sb3Controller(model, env, companions)
     raise RlnasError(f"controller.algorithm={config.algorithm} cannot use step_unit={config.step_unit}: {refusal}")
 
 
@@ -116,6 +139,11 @@ def _strategy(config: ControllerConfig, space: Space, rng: np.random.Generator) 
             f"controller.policy_params is {config.policy_params}, but controller {config.algorithm} has no policy; "
             "leave it empty"
         )
+    if not config.masked:
+        raise RlnasError(
+            f"controller.masked=false, but controller {config.algorithm} has no policy that could choose illegally; "
+            "leave it out"
+        )
     _check_imitation(config, able=False)
     chosen = STRATEGIES[config.algorithm]
     check_params(chosen, config.params)
@@ -123,12 +151,15 @@ def _strategy(config: ControllerConfig, space: Space, rng: np.random.Generator) 
     return strategy
 
 
-def _imitation(config: ControllerConfig, model: BaseAlgorithm, env: NASVecEnv) -> Imitation | None:
-    from sb3_contrib.common.recurrent.policies import RecurrentActorCriticPolicy
-
+def _imitation(config: ControllerConfig, model: BaseAlgorithm, env: NASVecEnv) -> list[Companion]:
     able = isinstance(model, OnPolicyAlgorithm) and not isinstance(model.policy, RecurrentActorCriticPolicy)
     _check_imitation(config, able)
-    return Imitation(config.imitation, env) if config.imitation.weight else None
+    return [Imitation(config.imitation, env)] if config.imitation.weight else []
+
+
+def _replay_rewards(model: BaseAlgorithm, env: NASVecEnv, scorer: Scorer) -> list[Companion]:
+    buffer = getattr(model, "replay_buffer", None)
+    return [ReplayRewards(buffer, env, scorer.scale)] if buffer is not None and scorer.scale.moves else []
 
 
 def _check_imitation(config: ControllerConfig, able: bool) -> None:
@@ -155,11 +186,9 @@ def _build(algorithm: Any, config: ControllerConfig, env: NASVecEnv, seed: int) 
                 )
     if "device" in accepted:
         params.setdefault("device", "cpu")
-    policy: Any = config.policy
-    if policy == "lstm":
-        policy = LstmPolicy
-        if env.episodes.step_unit != "layer":
-            raise RlnasError("controller.policy=lstm chooses layer by layer; it needs controller.step_unit=layer")
+    policy = _policy(algorithm, config)
+    if policy is LstmPolicy and env.episodes.step_unit != "layer":
+        raise RlnasError("controller.policy=lstm chooses layer by layer; it needs controller.step_unit=layer")
     policy_params = dict(config.policy_params)
     if policy is LstmPolicy:
         policy_params["space"] = env.nas_space
@@ -173,6 +202,21 @@ def _build(algorithm: Any, config: ControllerConfig, env: NASVecEnv, seed: int) 
         ) from error
     assert isinstance(model, BaseAlgorithm)
     return model
+
+
+def _policy(algorithm: Any, config: ControllerConfig) -> Any:
+    """The policy class, or the name that the algorithm knows; masked unless the configuration says otherwise."""
+    known = getattr(algorithm, "policy_aliases", {}).get(config.policy)
+    masks_itself = config.policy == "lstm" or (isinstance(known, type) and issubclass(known, MaskableActorCriticPolicy))
+    if masks_itself:
+        if not config.masked:
+            raise RlnasError(
+                f"controller.masked=false, but {config.algorithm} with policy {config.policy} always masks illegal "
+                "choices; leave it out, or take an algorithm such as ppo with policy MlpPolicy"
+            )
+        return LstmPolicy if config.policy == "lstm" else config.policy
+    explores = issubclass(algorithm, OnPolicyAlgorithm | RowByRow)  # by legal choices, as masked values require
+    return MASKED.get(known, config.policy) if config.masked and explores else config.policy
 
 
 def _load(path: str) -> Any:

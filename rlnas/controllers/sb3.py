@@ -4,52 +4,99 @@ SB3's own `save` and `load` are not used: they pickle, and they leave out what a
 """
 
 from collections import deque
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
+from torch import nn
 
-from rlnas.controllers.imitation import Imitation
+from rlnas.controllers import attributes
+from rlnas.controllers.companion import Companion
+from rlnas.controllers.value_based import RowByRow
 from rlnas.envs.episodes import Episodes
 from rlnas.envs.vector import NASVecEnv
+from rlnas.errors import RlnasError
 from rlnas.spaces import Architecture
 
-_COUNTERS = (
-    "num_timesteps",
-    "_n_updates",
-    "_episode_num",
-    "_current_progress_remaining",
-    "baseline",
-    "exploration_rate",
-    "_n_calls",
+# Attributes of an algorithm that are saved in ways of their own, or made anew from the configuration: everything else
+# that it keeps, a user's class included, is found by rlnas.controllers.attributes.
+_ELSEWHERE = frozenset(
+    {
+        "policy",
+        "env",
+        "rollout_buffer",
+        "replay_buffer",
+        "action_space",
+        "observation_space",
+        "ep_info_buffer",
+        "ep_success_buffer",
+        "start_time",  # a clock
+        "_logger",
+        "_total_timesteps",  # `learn` sets it
+        "_vec_normalize_env",
+        "lr_schedule",
+        "clip_range",
+        "clip_range_vf",
+        "exploration_schedule",
+        "train_freq",
+        "action_noise",
+        "policy_kwargs",
+        "replay_buffer_kwargs",
+        "rollout_buffer_kwargs",
+    }
 )
+_OF_MODULES = frozenset(vars(nn.Module()))
+# Of SB3's policies: made anew; the distribution is filled at each call.
+_ELSEWHERE_IN_POLICY = _OF_MODULES | {
+    "action_space",
+    "observation_space",
+    "optimizer",
+    "action_dist",
+    "optimizer_class",
+    "nas_space",
+}
 
 
 class Sb3Controller:
     """Wraps a model that lives on a NASVecEnv.
 
     The state is exact at the start of a rollout: the update is done and the rollout buffer empty.
-    imitation: what the policy learns beside the algorithm's own updates, None for nothing.
+    companions: what learns beside the algorithm's own updates, in the order in which they act.
     """
 
-    def __init__(self, model: BaseAlgorithm, env: NASVecEnv, imitation: Imitation | None = None):
+    def __init__(self, model: BaseAlgorithm, env: NASVecEnv, companions: Sequence[Companion] = ()):
         self.model = model
         self.env = env
-        self.imitation = imitation
+        self.companions = list(companions)
+        learner: Any = model
+        if hasattr(learner, "exploration_schedule"):  # SB3's rate is 0, greedy, before the first step
+            learner.exploration_rate = learner.exploration_schedule(1.0)
 
     def learn(self, total_timesteps: int, callback: BaseCallback) -> None:
         """Learn until `total_timesteps` environment steps have been taken since the very start."""
         remaining = total_timesteps - self.model.num_timesteps
-        callbacks = callback if self.imitation is None else [self.imitation, callback]  # its steps precede the state
+        callbacks = [*(companion.callback for companion in self.companions), callback]
+        # The companions must act before the search saves the state.
         self.model.learn(remaining, callbacks, reset_num_timesteps=self.model.num_timesteps == 0)
 
     def sample(self, count: int) -> list[Architecture]:
         """Draw architectures from the policy without learning from them."""
-        episodes = Episodes(self.env.nas_space, count, self.env.episodes.step_unit)
+        unit, generators = self.env.episodes.step_unit, self.env.episodes.generators
+        episodes = Episodes(self.env.nas_space, count, unit, generators[:1] * count)
+        if isinstance(self.model, OnPolicyAlgorithm | RowByRow):
+            return self._play(episodes)
+        # Other algorithms may draw one exploration coin for all rows they are given.
+        alone = [Episodes(self.env.nas_space, 1, unit, generators[:1]) for _ in range(count)]
+        return [self._play(episode)[0] for episode in alone]
+
+    def _play(self, episodes: Episodes) -> list[Architecture]:
+        """The architectures that the policy builds in these episodes, together."""
         recurrent: Any = None
-        start = np.ones(count, dtype=bool)
+        start = np.ones(episodes.count, dtype=bool)
         finished: list[Architecture] = []
         while not finished:
             masks = {"action_masks": episodes.masks()} if self._takes_masks else {}
@@ -57,7 +104,7 @@ class Sb3Controller:
                 episodes.observations(), recurrent, start, deterministic=False, **masks
             )
             finished = episodes.step(actions)
-            start = np.zeros(count, dtype=bool)
+            start = np.zeros(episodes.count, dtype=bool)
         return finished
 
     @property
@@ -77,50 +124,52 @@ class Sb3Controller:
 
     def state(self) -> dict[str, Any]:
         """Everything the next rollout depends on, but for the global random generators."""
-        model = self.model
+        model: Any = self.model
+        handled = attributes.identities(model.policy) | {id(model), id(self.env), id(self.env.nas_space)}
+        found, lost = attributes.find(model, _ELSEWHERE, handled)
+        of_policy, lost_of_policy = attributes.find(model.policy, _ELSEWHERE_IN_POLICY, handled | {id(model.policy)})
         state: dict[str, Any] = {
             "parameters": model.get_parameters(),
-            "counters": {name: getattr(model, name) for name in _COUNTERS if getattr(model, name, None) is not None},
-            "last_obs": None if model._last_obs is None else torch.from_numpy(np.array(model._last_obs)),
-            "last_episode_starts": None
-            if model._last_episode_starts is None
-            else torch.from_numpy(np.array(model._last_episode_starts)),
+            "attributes": found,
+            "policy_attributes": of_policy,
+            "lost": {**lost, **{f"policy.{name}": kind for name, kind in lost_of_policy.items()}},
             "episodes_seen": [
                 {key: float(value) for key, value in info.items()} for info in model.ep_info_buffer or ()
             ],
             "env": self.env.episodes.state(),
             "action_space": _generator_state(model.action_space),
+            "companions": [companion.state() for companion in self.companions],
         }
-        lstm = getattr(model, "_last_lstm_states", None)
-        if lstm is not None:
-            state["lstm"] = [[part.clone() for part in pair] for pair in lstm]
+        if hasattr(model, "rlnas_state"):
+            state["declared"], state["lost"] = model.rlnas_state(), {}
         buffer = getattr(model, "replay_buffer", None)
         if buffer is not None:
             state["replay"] = _replay_state(buffer)
-        if self.imitation is not None:
-            state["imitation"] = self.imitation.state()
         return state
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on where `state` was taken."""
-        model = self.model
+        """Go on where `state` was taken. Raises RlnasError for an algorithm that keeps what could not be saved."""
+        model: Any = self.model
+        if state["lost"]:
+            held = ", ".join(f"{name} ({kind})" for name, kind in state["lost"].items())
+            raise RlnasError(
+                f"{type(model).__name__} cannot be resumed: its attributes {held} are neither numbers, text, tensors, "
+                "arrays nor containers of these, so their state was not saved; give the class rlnas_state(), which "
+                "returns it as plain data, and rlnas_restore(state), and start a new run"
+            )
         model.set_parameters(state["parameters"], exact_match=True)
-        for name, value in state["counters"].items():
-            setattr(model, name, value)
+        attributes.put_back(model, state["attributes"])
+        attributes.put_back(model.policy, state["policy_attributes"])
         self.env.episodes.restore(state["env"])
-        model._last_obs = None if state["last_obs"] is None else state["last_obs"].numpy().copy()
-        starts = state["last_episode_starts"]
-        model._last_episode_starts = None if starts is None else starts.numpy().copy()
         model.ep_info_buffer = deque(state["episodes_seen"], maxlen=model._stats_window_size)
         model.ep_success_buffer = deque(maxlen=model._stats_window_size)  # SB3 makes both or none
         model.action_space.np_random.bit_generator.state = state["action_space"]
-        if "lstm" in state:
-            states: Any = model._last_lstm_states  # type: ignore[attr-defined]
-            model._last_lstm_states = type(states)(*(tuple(pair) for pair in state["lstm"]))  # type: ignore[attr-defined]
+        if "declared" in state:
+            model.rlnas_restore(state["declared"])
         if "replay" in state:
-            _restore_replay(model.replay_buffer, state["replay"])  # type: ignore[attr-defined]
-        if self.imitation is not None:
-            self.imitation.restore(state["imitation"])
+            _restore_replay(model.replay_buffer, state["replay"])
+        for companion, saved in zip(self.companions, state["companions"], strict=True):
+            companion.restore(saved)
 
 
 _REPLAY_ARRAYS = ("observations", "next_observations", "actions", "rewards", "dones", "timeouts")

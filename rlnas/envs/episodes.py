@@ -3,6 +3,7 @@
 Axes: n episodes, t steps of the space (layers), m components of a step, w = sum(nvec).
 """
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import gymnasium
@@ -20,16 +21,26 @@ class Episodes:
     step_unit: `layer`: an action is one step of the space, MultiDiscrete(nvec). `decision`: an action is
     one choice, Discrete(max(nvec)); components with a single legal value are skipped.
 
-    The observation of an episode is float32 (t * w + positions,): for every step the one-hot choices made
-    so far, zeros for those to come, then the one-hot position. It holds the whole partial architecture.
+    The observation of an episode is float32 (t * w + positions + a,): for every step the one-hot choices made
+    so far, zeros for those to come, the one-hot position, then the mask of the choices that are legal now (a = w for
+    layers, max(nvec) for decisions; all ones at the end). It holds the whole partial architecture.
 
-    An illegal choice is replaced by the lowest legal one of its component, which for the bit of a layer
-    that does not exist means that the bit is ignored. Nothing else happens, so an agent without masks can
-    learn too; its info counts them as `illegal`.
+    An illegal choice is replaced by a uniformly random legal one of its component, so that an agent without masks
+    that draws uniformly builds uniformly random architectures; for the bit of a layer that does not exist the only
+    legal choice is 0. The info counts them as `illegal`.
+
+    generators: of each episode, for those draws; those of seeds 0, 1, 2... by default.
     """
 
-    def __init__(self, space: Space, count: int, step_unit: StepUnit = "layer"):
+    def __init__(
+        self,
+        space: Space,
+        count: int,
+        step_unit: StepUnit = "layer",
+        generators: Sequence[np.random.Generator] | None = None,
+    ):
         self.space = space
+        self.generators = list(generators or (np.random.default_rng(row) for row in range(count)))
         self.count = count
         self.step_unit = step_unit
         self.width = sum(space.nvec)
@@ -50,7 +61,7 @@ class Episodes:
 
     def observation_space(self) -> gymnasium.spaces.Box:
         """Of one episode."""
-        shape = (self.space.steps * self.width + self.length,)
+        shape = (self.space.steps * self.width + self.length + self.action_width,)
         return gymnasium.spaces.Box(0.0, 1.0, shape, np.float32)
 
     def action_space(self) -> gymnasium.spaces.Space[Any]:
@@ -58,6 +69,11 @@ class Episodes:
         if self.step_unit == "layer":
             return gymnasium.spaces.MultiDiscrete(list(self.space.nvec))
         return gymnasium.spaces.Discrete(max(self.space.nvec))
+
+    @property
+    def action_width(self) -> int:
+        """How many values a mask has."""
+        return self.width if self.step_unit == "layer" else max(self.space.nvec)
 
     # -- stepping --------------------------------------------------------------------------------------
 
@@ -74,14 +90,17 @@ class Episodes:
         return self.position == self.length
 
     def observations(self) -> NDArray[np.float32]:
-        """(n, t * w + positions), a new array."""
+        """(n, t * w + positions + a), a new array."""
         position = np.zeros((self.count, self.length), dtype=np.float32)
         if not self.done:
             position[:, self.position] = 1
-        return np.concatenate([self.chosen.reshape(self.count, -1), position], axis=1)
+        parts = [self.chosen.reshape(self.count, -1), position, self.masks().astype(np.float32)]
+        return np.concatenate(parts, axis=1)
 
     def masks(self) -> NDArray[np.bool_]:
-        """Legal choices now: (n, w) for layers, (n, max(nvec)) for decisions; True is legal."""
+        """Legal choices now: (n, w) for layers, (n, max(nvec)) for decisions; True is legal. All True at the end."""
+        if self.done:
+            return np.ones((self.count, self.action_width), dtype=bool)
         if self.step_unit == "layer":
             return self._step_masks(self.position)
         step, component = self.order[self.position]
@@ -118,7 +137,12 @@ class Episodes:
         values = np.asarray(values, dtype=np.int64)
         legal = masks[rows, np.clip(values, 0, masks.shape[1] - 1)] & (values >= 0) & (values < masks.shape[1])
         self.illegal += ~legal
-        values = np.where(legal, values, masks.argmax(axis=1))
+        if not legal.all():
+            values = values.copy()
+            for row in np.flatnonzero(~legal):
+                options = np.flatnonzero(masks[row])
+                only = len(options) == 1
+                values[row] = options[0 if only else self.generators[row].integers(len(options))]
         self.actions[:, step, component] = values
         self.chosen[rows, step, self.starts[component] + values] = 1
 
@@ -126,7 +150,12 @@ class Episodes:
 
     def state(self) -> dict[str, Any]:
         """The partial architectures, as plain data."""
-        return {"position": self.position, "actions": self.actions.tolist(), "illegal": self.illegal.tolist()}
+        return {
+            "position": self.position,
+            "actions": self.actions.tolist(),
+            "illegal": self.illegal.tolist(),
+            "generators": [generator.bit_generator.state for generator in self.generators],
+        }
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on where `state` was taken."""
@@ -139,3 +168,5 @@ class Episodes:
                 step, component = self.order[self.position]
                 self.step(actions[:, step, component])
         self.illegal[:] = state["illegal"]
+        for generator, saved in zip(self.generators, state["generators"], strict=True):
+            generator.bit_generator.state = saved

@@ -22,10 +22,11 @@ class NASEnv(gymnasium.Env[NDArray[np.float32], Any]):
     `step_unit="layer"`: `MultiDiscrete(space.nvec)`, the operator (or its factors) and one bit for each
     earlier layer but the direct predecessor. `step_unit="decision"`: `Discrete(max(space.nvec))`, one of
     those choices at a time. `action_masks()` says what is legal: (sum(nvec),) or (max(nvec),) bool. An
-    illegal choice is replaced by the lowest legal one (the bit of a layer that does not exist is ignored).
+    illegal choice is replaced by a uniformly random legal one (the bit of a layer that does not exist is ignored).
 
     ## Observation Space
-    `Box(0, 1)` float32: one-hot choices of every step so far, zeros for those to come, one-hot position.
+    `Box(0, 1)` float32: one-hot choices of every step so far, zeros for those to come, one-hot position, and the
+    mask of the choices that are legal now.
 
     ## Starting State
     Nothing is chosen.
@@ -48,7 +49,7 @@ class NASEnv(gymnasium.Env[NDArray[np.float32], Any]):
     `step_unit`: see above.
 
     ## Version History
-    v0: first.
+    v0: first; the observation ends with the mask, illegal choices land uniformly.
     """
 
     metadata = {"render_modes": ["ansi"], "render_fps": 4}  # noqa: RUF012 - gymnasium's own form
@@ -64,8 +65,9 @@ class NASEnv(gymnasium.Env[NDArray[np.float32], Any]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[NDArray[np.float32], dict[str, Any]]:
-        """Start a new architecture. The environment itself draws nothing: seed is for the action space."""
+        """Start a new architecture. The environment draws only in place of illegal choices."""
         super().reset(seed=seed, options=options)
+        self.episodes.generators = [self.np_random]
         self.episodes.reset()
         return self.episodes.observations()[0], {}
 
@@ -81,9 +83,6 @@ class NASEnv(gymnasium.Env[NDArray[np.float32], Any]):
 
     def action_masks(self) -> NDArray[np.bool_]:
         """Legal choices now, bool; all True once the architecture is complete."""
-        if self.episodes.done:
-            nvec = self.nas_space.nvec
-            return np.ones(sum(nvec) if self.episodes.step_unit == "layer" else max(nvec), dtype=bool)
         masks: NDArray[np.bool_] = self.episodes.masks()[0]
         return masks
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import gymnasium
 import numpy as np
+from gymnasium.utils import seeding
 from numpy.typing import NDArray
 from stable_baselines3.common.vec_env.base_vec_env import VecEnv, VecEnvIndices, VecEnvObs, VecEnvStepReturn
 
@@ -34,7 +35,10 @@ class NASVecEnv(VecEnv):
         """Start n new architectures; returns fresh observations (n, ...)."""
         self.episodes.reset()
         self.reset_infos = [{} for _ in range(self.num_envs)]
-        self._reset_seeds()  # the environment draws nothing, so the seeds are of no use
+        for row, seed in enumerate(self._seeds):
+            if seed is not None:
+                self.episodes.generators[row], _ = seeding.np_random(seed)  # as the single environment's
+        self._reset_seeds()
         self._reset_options()
         return self.episodes.observations()
 

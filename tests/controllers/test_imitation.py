@@ -41,9 +41,9 @@ def imitator(scorer, name: str, seed: int = 0, **imitation: Any):
 def ready(scorer, name: str, values: dict[int, float], **imitation: Any):
     """One that has not learned yet, with a queue of these."""
     controller = imitator(scorer, name, **imitation)
-    controller.imitation.init_callback(controller.model)
+    controller.companions[0].init_callback(controller.model)
     for code, value in values.items():
-        controller.imitation.means.add(SPACE.unrank(code), value)
+        controller.companions[0].means.add(SPACE.unrank(code), value)
     return controller
 
 
@@ -74,7 +74,7 @@ def test_the_gradient_is_that_of_the_formula(scorer, name):
     loss = -WEIGHT * torch.stack([log_prob(controller, SPACE.unrank(code)) for code in (17, 555, 640)]).mean()
     expected = torch.autograd.grad(loss, parameters, allow_unused=True)
     before = [parameter.detach().clone() for parameter in parameters]
-    controller.imitation.imitate()
+    controller.companions[0].imitate()
     assert any(part is not None and part.abs().max() > 1e-3 for part in expected)
     for parameter, part in zip(parameters, expected, strict=True):
         if part is None:
@@ -100,14 +100,14 @@ def test_the_steps_are_those_of_the_policy_s_own_optimizer_and_as_many_as_asked(
 def test_imitation_alone_makes_the_queue_s_architectures_likely(scorer):
     controller = ready(scorer, "ppo", {123: 1.0}, passes=200)
     controller.model.policy.optimizer.param_groups[0]["lr"] = 0.01
-    controller.imitation.imitate()
+    controller.companions[0].imitate()
     assert controller.sample(50).count(SPACE.unrank(123)) > 40
 
 
 def test_before_the_first_architecture_nothing_is_done(scorer):
     controller = ready(scorer, "ppo", {})
     before = {key: value.clone() for key, value in controller.model.policy.state_dict().items()}
-    controller.imitation.imitate()
+    controller.companions[0].imitate()
     assert all(torch.equal(value, before[key]) for key, value in controller.model.policy.state_dict().items())
 
 
@@ -125,7 +125,7 @@ def test_the_queue_holds_the_mean_of_the_unscaled_rewards(scorer, name, monkeypa
     expected = Means()
     for architecture in controller.env.scorer.evaluator.seen:
         expected.add(architecture, float(np.mean(np.equal(architecture, controller.env.scorer.evaluator.target))))
-    assert controller.imitation.means.known == expected.known
+    assert controller.companions[0].means.known == expected.known
     assert sum(count for _, count in expected.known.values()) == 5 * EPISODES
 
 
@@ -133,7 +133,7 @@ def test_the_queue_holds_the_mean_of_the_unscaled_rewards(scorer, name, monkeypa
 def test_it_goes_on_bit_for_bit(scorer, through_disk, name):
     options = {**IMITATORS[name], "imitation": ImitationConfig(weight=WEIGHT, best=3)}
     through, resumed = goes_on_exactly(scorer, through_disk, options, 2, 5 * EPISODES, EPISODES)
-    assert through.imitation.means.known == resumed.imitation.means.known
+    assert through.companions[0].means.known == resumed.companions[0].means.known
     for expected, found in zip(through.model.policy.parameters(), resumed.model.policy.parameters(), strict=True):
         assert torch.equal(expected, found)
 
@@ -143,7 +143,7 @@ def test_without_its_queue_it_would_not_go_on_bit_for_bit(scorer, through_disk):
 
     def forgetful(state: dict[str, Any]) -> dict[str, Any]:
         state = through_disk(state)
-        state["controller"]["imitation"] = {"means": []}
+        state["controller"]["companions"] = [{"means": []}]
         return state
 
     options = {**IMITATORS["ppo"], "imitation": ImitationConfig(weight=WEIGHT, best=3)}
@@ -154,7 +154,7 @@ def test_without_its_queue_it_would_not_go_on_bit_for_bit(scorer, through_disk):
 @pytest.mark.parametrize("name", ["ppo", "a2c", "reinforce_lstm"])
 def test_off_it_is_as_if_it_did_not_exist(scorer, name):
     off = imitator(scorer, name, weight=0.0)
-    assert off.imitation is None
+    assert off.companions == []
     learn(off, 5 * EPISODES)
     bare = imitator(scorer, name, weight=0.0).model  # driven by stable-baselines3 alone
     bare.learn(5 * EPISODES * off.env.episodes.length, Still())

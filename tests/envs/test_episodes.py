@@ -5,6 +5,7 @@ import warnings
 import gymnasium
 import numpy as np
 import pytest
+import torch
 from gymnasium.utils.env_checker import check_env
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -13,12 +14,28 @@ from stable_baselines3.common.env_checker import check_env as check_env_for_sb3
 
 from rlnas.config import ControllerConfig
 from rlnas.controllers import make_controller
+from rlnas.controllers.masked_policy import IMPOSSIBLE
 from rlnas.envs import NASEnv, NASVecEnv
 from rlnas.envs.episodes import Episodes
-from rlnas.spaces import NasrlSpace
+from rlnas.spaces import NasrlSpace, Space
 
 units = pytest.mark.parametrize("unit", ["layer", "decision"])
 seeded = settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+class Columns(Space):
+    """Decisions of different widths, one a step, as in a table."""
+
+    name = "columns"
+
+    def __init__(self, choices: list[int]):
+        super().__init__(choices, nvec=(max(choices),), layout=[(0,)] * len(choices))
+
+    def text(self, architecture):
+        return ",".join(map(str, architecture))
+
+    def parse(self, text):
+        return self.check([int(value) for value in text.split(",")])
 
 
 def parts(masks: np.ndarray, episodes: Episodes) -> list[np.ndarray]:
@@ -55,7 +72,8 @@ def test_n_episodes_together_equal_n_alone(space, scorer, unit, seed, count):
     rng, rewards_of = np.random.default_rng(seed), scorer(space)
     together = NASVecEnv(space, rewards_of, count, unit)
     alone = [NASEnv(space, rewards_of, unit) for _ in range(count)]
-    np.testing.assert_array_equal(together.reset(), [env.reset()[0] for env in alone])
+    together.seed(seed)
+    np.testing.assert_array_equal(together.reset(), [env.reset(seed=seed + i)[0] for i, env in enumerate(alone)])
     for _ in range(2 * together.episodes.length):
         np.testing.assert_array_equal(together.action_masks(), [env.action_masks() for env in alone])
         actions = any_actions(together.episodes, rng)
@@ -163,30 +181,62 @@ def test_masks_keep_their_width_after_the_end(space, scorer, unit):
 
 
 @units
-def test_illegal_choices_become_the_lowest_legal_and_are_counted(space, unit):
-    wild, legal, rng = Episodes(space, 4, unit), Episodes(space, 4, unit), np.random.default_rng(0)
+def test_illegal_choices_become_legal_ones_and_are_counted(space, unit):
+    wild, rng = Episodes(space, 4, unit), np.random.default_rng(0)
     counted = np.zeros(4, dtype=int)
-    finished = []
     while not wild.done:
-        masks, actions = parts(legal.masks(), legal), any_actions(wild, rng)
-        columns = actions.reshape(4, -1).copy()
-        for column, mask in zip(columns.T, masks, strict=True):
-            for row in range(4):
-                if not mask[row, column[row]]:
-                    column[row] = np.flatnonzero(mask[row])[0]
-                    counted[row] += 1
-        finished.append((wild.step(actions), legal.step(columns.reshape(actions.shape))))
-    assert finished[-1][0] == finished[-1][1]
+        masks, actions = parts(wild.masks(), wild), any_actions(wild, rng)
+        position = wild.position
+        wild.step(actions)
+        for column, (values, mask) in enumerate(zip(actions.reshape(4, -1).T, masks, strict=True)):
+            where = (position, column) if unit == "layer" else wild.order[position]
+            landed = wild.actions[(slice(None), *where)]
+            legal = mask[np.arange(4), values]
+            np.testing.assert_array_equal(landed[legal], values[legal])
+            assert mask[np.arange(4), landed].all()
+            counted += ~legal
     assert counted.sum() > 0
     assert wild.illegal.tolist() == counted.tolist()
-    assert legal.illegal.tolist() == [0] * 4
+
+
+@pytest.mark.parametrize(("choices", "widest"), [(2, 8), (3, 8), (5, 8), (8, 8), (3, 4)])
+def test_a_uniform_agent_without_masks_builds_uniform_architectures(choices, widest):
+    """8 is no multiple of 3 or 5: no fixed map of illegal values is uniform."""
+    space = Columns([widest, choices])
+    rng = np.random.default_rng(0)
+    episodes = Episodes(space, 20_000, "decision")
+    while not episodes.done:
+        episodes.step(any_actions(episodes, rng))
+    values = episodes.actions[:, :, 0] if episodes.actions.shape[2] == 1 else episodes.actions.max(axis=2)
+    for column, count in enumerate((widest, choices)):
+        share = np.bincount(values[:, column], minlength=count) / 20_000
+        assert np.abs(share - 1 / count).max() < 5 * np.sqrt(1 / count / 20_000)
+
+
+@units
+def test_the_observation_ends_with_the_mask(space, unit):
+    episodes, rng = Episodes(space, 3, unit), np.random.default_rng(0)
+    while True:
+        masks = episodes.masks()
+        np.testing.assert_array_equal(episodes.observations()[:, -masks.shape[1] :], masks)
+        if episodes.done:
+            assert masks.all()
+            break
+        episodes.step(any_actions(episodes, rng))
 
 
 @pytest.mark.parametrize("value", [-1, 3, 99])
 def test_a_value_outside_the_component_is_illegal_too(value):
     episodes = Episodes(NasrlSpace(1, ("conv1x1", "conv3x3", "conv5x5")), 1)
-    assert episodes.step(np.array([[value]])) == [(0,)]
+    (architecture,) = episodes.step(np.array([[value]]))
+    assert architecture in {(0,), (1,), (2,)}
     assert episodes.illegal.tolist() == [1]
+
+
+def test_every_value_outside_the_component_lands_uniformly():
+    episodes = Episodes(NasrlSpace(1, ("conv1x1", "conv3x3", "conv5x5")), 3000)
+    episodes.step(np.full((3000, 1), 7))
+    assert (np.bincount(episodes.actions[:, 0, 0], minlength=3) > 900).all()
 
 
 def test_the_bit_of_a_layer_that_does_not_exist_is_ignored():
@@ -281,6 +331,35 @@ def test_the_batch_answers_what_sb3_asks(space, scorer):
     assert env.render_mode == "ansi"
 
 
+@pytest.mark.parametrize("algorithm", ["dqn", "qrdqn"])
+def test_a_value_based_agent_stays_legal_too(space, scorer, algorithm):
+    params = {"learning_starts": 20, "buffer_size": 200, "batch_size": 8, "train_freq": 2}
+    config = ControllerConfig(algorithm=algorithm, episodes=2, params=params)
+    controller = make_controller(config, space, scorer(space), seed=0)
+    callback = Illegal()
+    controller.learn(60 * controller.env.episodes.length, callback)
+    assert len(callback.counts) >= 50
+    assert not any(callback.counts)
+
+
+@pytest.mark.parametrize("algorithm", ["dqn", "qrdqn"])
+def test_illegal_choices_have_no_value_and_without_masks_they_have(space, scorer, algorithm):
+    rng, lowest = np.random.default_rng(0), {}
+    for masked in (True, False):
+        config = ControllerConfig(algorithm=algorithm, masked=masked, params={"buffer_size": 100})
+        policy = make_controller(config, space, scorer(space), seed=0).model.policy
+        network = policy.q_net if algorithm == "dqn" else policy.quantile_net
+        episodes, seen = Episodes(space, 5, "decision"), []
+        while not episodes.done:
+            values = network(torch.from_numpy(episodes.observations())).detach()
+            values = values if values.ndim == 2 else values.mean(1)  # (n, choices)
+            seen += values[torch.from_numpy(~episodes.masks())].tolist()
+            assert (values[torch.from_numpy(episodes.masks())] > IMPOSSIBLE).all()
+            episodes.step(any_actions(episodes, rng))
+        lowest[masked] = max(seen)
+    assert lowest[True] == IMPOSSIBLE < -1000 < lowest[False]
+
+
 class Illegal(BaseCallback):
     """Remembers how many choices of each architecture were illegal."""
 
@@ -294,11 +373,18 @@ class Illegal(BaseCallback):
 
 
 @units
-@pytest.mark.parametrize(("algorithm", "some"), [("maskable_ppo", False), ("ppo", True)])
-def test_masks_keep_an_agent_legal_and_nothing_else_does(space, scorer, unit, algorithm, some):
-    controller = make_controller(
-        ControllerConfig(algorithm=algorithm, step_unit=unit, episodes=8), space, scorer(space), seed=0
-    )
+@pytest.mark.parametrize(
+    ("algorithm", "masked", "some"),
+    [
+        ("maskable_ppo", True, False),
+        *((name, masked, not masked) for name in ("ppo", "a2c", "trpo", "recurrent_ppo") for masked in (True, False)),
+    ],
+)
+def test_masks_keep_an_agent_legal_and_nothing_else_does(space, scorer, unit, algorithm, masked, some):
+    small = {"policy": "MlpLstmPolicy", "policy_params": {"lstm_hidden_size": 4}, "params": {"n_epochs": 1}}
+    options = small if algorithm == "recurrent_ppo" else {}
+    config = ControllerConfig(algorithm=algorithm, step_unit=unit, episodes=8, masked=masked, **options)
+    controller = make_controller(config, space, scorer(space), seed=0)
     callback = Illegal()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
