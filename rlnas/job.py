@@ -3,7 +3,6 @@
 import dataclasses
 import hashlib
 import json
-import logging
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 from rlnas.child.export import save_child
 from rlnas.child.retrain import Retraining, accuracy
 from rlnas.child.supernet import Supernet
+from rlnas.company import Company
 from rlnas.config import TABLE_SPACE_CONFIGS, Config, build_space_config
 from rlnas.controllers import make_controller
 from rlnas.data import ImageData, load_data
@@ -23,7 +23,6 @@ from rlnas.execution_rule import Layers
 from rlnas.files import write_json
 from rlnas.graph import Graph, cost
 from rlnas.history import RETRAIN, Table
-from rlnas.processor import Waiting
 from rlnas.progress import Progress
 from rlnas.reward import Shaping
 from rlnas.run_folder import RunFolder
@@ -32,10 +31,6 @@ from rlnas.seeding import numpy_stream
 from rlnas.select import Candidate, select
 from rlnas.spaces import Architecture, NetworkSpace, make_network_space
 from rlnas.table_job import run_table_job
-
-BUSY = 0.25  # of the time waiting for a core: alone, with as many threads as cores, it is a few percent
-
-log = logging.getLogger("rlnas")
 
 
 def run_job(config: Config, folder: Path) -> dict[str, Any]:
@@ -84,8 +79,8 @@ class Job:
         self.executions = self._settle_executions()
         self.folder.open({phase: execution.describe() for phase, execution in self.executions.items()})
         self.progress = self.folder.progress
-        self.waiting = Waiting()
-        self.warned = False
+        most = max((max(one.threads, one.scoring_threads) for one in self.executions.values()), default=1)
+        self.company = Company(most)
 
     def _graphs(self, space: NetworkSpace) -> Callable[[Architecture], Graph]:
         data = self.data
@@ -192,7 +187,7 @@ class Job:
         }
 
     def _checkpoint_search(self, state: dict[str, Any]) -> None:
-        self._notice_company()
+        self.company.notice()
         with self.clock.phase("rest"):
             self._checkpoint("search", state)
 
@@ -270,7 +265,7 @@ class Job:
 
         def after_epoch(epoch: int, loss: float) -> None:
             valid = accuracy(training.child, self.data.valid, execution) if epoch == config.epochs else None
-            self._notice_company()
+            self.company.notice()
             table.append([{"epoch": epoch, "loss": loss, "valid_accuracy": valid}])
             seconds = self.clock.read().get("retrain", 0.0) / max(epoch, 1)
             self.progress.retrained(epoch, config.epochs, loss, seconds)
@@ -326,27 +321,7 @@ class Job:
                 f"measured; another run computes alike with: execution=auto {as_overrides(self.executions)} (a second "
                 "measurement may differ)"
             )
-        self._notice_company()
-
-    def _notice_company(self) -> None:
-        """Warn, once, if this process has to wait for its cores; no number depends on it."""
-        share = self.waiting.share()
-        if self.warned or share is None or share < BUSY:
-            return
-        self.warned = True
-        threads = max((max(one.threads, one.scoring_threads) for one in self.executions.values()), default=1)
-        advice = (
-            f"; it computes with up to {threads} threads, which then wait for each other: a new run with "
-            "execution.threads=1 may be several times faster (its numbers may differ in the last places)"
-            if threads > 1
-            else ""
-        )
-        log.warning(
-            "this process waits for a core %.0f %% of its time, because other work keeps the machine busy: the run "
-            "takes longer, its numbers stay the same%s",
-            100 * share,
-            advice,
-        )
+        self.company.notice()
 
     def _warn_of_fallback(self) -> None:
         if self.data.fallback:

@@ -6,13 +6,9 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
-import torch
 
-from rlnas import job
-from rlnas.execution import Execution
 from tests.command import TINY, history, result, rlnas
 
 DEFAULT = [item for item in TINY if not item.startswith("execution")]
@@ -53,21 +49,3 @@ def test_quiet_and_busy_runs_are_the_same(arguments: list[str], tmp_path: Path) 
     assert records[0]["search"]["measured_ms"] == {}
     if arguments:
         assert (records[0]["search"]["scoring_threads"], records[0]["retrain"]["threads"]) == (2, 2)
-
-
-@pytest.mark.parametrize("threads", [1, 2])
-def test_a_run_that_waits_for_its_cores_says_so_once(threads: int, caplog: pytest.LogCaptureFixture) -> None:
-    """With the option to set where more than one thread waits."""
-    shares = [None, 0.05, 0.6, 0.7]
-    crowded = object.__new__(job.Job)
-    crowded.waiting = SimpleNamespace(share=lambda: shares.pop(0))
-    crowded.warned = False
-    crowded.executions = {"search": Execution(torch.device("cpu"), torch.float32, True, scoring_threads=threads)}
-    crowded._notice_company()
-    crowded._notice_company()
-    assert not caplog.records
-    crowded._notice_company()
-    crowded._notice_company()
-    [record] = caplog.records
-    assert "60 %" in record.getMessage()
-    assert ("execution.threads=1" in record.getMessage()) == (threads > 1)

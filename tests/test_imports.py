@@ -26,6 +26,7 @@ ORDER = (
     "files",
     "environment",
     "execution",
+    "company",
     "child",
     "evaluators",
     "means",
