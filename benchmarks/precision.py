@@ -25,7 +25,8 @@ from rlnas.cli import CONF
 from rlnas.config import build_config, without_hydra
 from rlnas.data import load_data
 from rlnas.evaluators import SharedWeightsEvaluator
-from rlnas.execution import set_up
+from rlnas.execution import set_up, use_device
+from rlnas.execution_rule import Layers
 from rlnas.graph import Graph
 from rlnas.seeding import numpy_stream
 from rlnas.spaces import Architecture, make_network_space
@@ -39,13 +40,15 @@ def main() -> None:
     arguments, overrides = parser.parse_known_args()
     with hydra.initialize_config_dir(str(CONF), version_base=None):
         config = build_config(without_hydra(hydra.compose("config", ["+experiment=nasrl_cifar", *overrides])))
-    execution = set_up(replace(config.execution, precision="float32"))
-    data = load_data(config.data, numpy_stream(config.seed, "split"), execution.device)
+    data = load_data(config.data, numpy_stream(config.seed, "split"), use_device(config.execution))
     space = make_network_space(config.space)
 
     def graph_of(architecture: Architecture) -> Graph:
         return space.graph(architecture, image_channels=data.channels, image_size=data.size, classes=len(data.classes))
 
+    first = graph_of(space.unrank(0)).nodes[0]
+    layers = Layers(config.child.batch_size, first.channels, first.size)
+    execution = set_up(replace(config.execution, precision="float32"), layers=layers)
     child = replace(config.child, restart_epochs=arguments.epochs)
     net = Supernet(child, data, track_statistics=False, execution=execution, seed=config.seed)
     rng = numpy_stream(config.seed, "precision")

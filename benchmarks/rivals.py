@@ -28,8 +28,8 @@ from rlnas.data.augment import Augmentation
 from rlnas.data.images import Decoded, statistics
 from rlnas.evaluators import SharedWeightsEvaluator
 from rlnas.execution import Execution, set_up
+from rlnas.execution_rule import Layers
 from rlnas.graph import Graph
-from rlnas.probe import Layers
 from rlnas.spaces import Architecture, NasrlSpace
 
 LABELS = {"ours": "rlnas", "plain": "(a) plain fp32 NCHW", "best": "(b) plain, best setting"}

@@ -238,6 +238,9 @@ class ExecutionConfig:
     threads: int = ranged(0, 0, 1024)
     precision: str = one_of("auto", "auto", "float32", "bfloat16")
     memory_format: str = one_of("auto", "auto", "channels_last", "contiguous")
+    retrain_precision: str = one_of("same", "same", "auto", "float32", "bfloat16")
+    retrain_memory_format: str = one_of("same", "same", "auto", "channels_last", "contiguous")
+    measure: bool = False
     compile: bool = False
     cuda_graphs: bool = False
     keep_buffers: bool = True

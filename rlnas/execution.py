@@ -1,7 +1,8 @@
 """On what and how tensors are computed: device, number format, memory layout, threads, allocator, memory.
 
-The one place that decides it. What is left to `auto` is picked by `rlnas.probe`, recorded in the run's
-environment.json, and read back from there when the run is resumed: a second measurement might differ.
+The one place that decides it. What is left to `auto` follows the rule of rlnas.execution_rule, or with
+execution=measured the measurement of rlnas.probe; each phase of a run, search and retraining, by its own layers. It is
+recorded in the run's environment.json and read back from there when the run is resumed, perhaps on another machine.
 """
 
 import contextlib
@@ -11,14 +12,18 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 import torch
 
-from rlnas.config import ExecutionConfig
+from rlnas.config import ExecutionConfig, build_config
+from rlnas.environment import read_environment
 from rlnas.errors import RlnasError
-from rlnas.probe import Choice, Layers, pick
+from rlnas.execution_rule import Choice, Layers, choose, threads_for
+from rlnas.probe import pick
+from rlnas.processor import cores
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -28,11 +33,13 @@ _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4  # glibc's malloc.h
 
 @dataclass(frozen=True)
 class Execution:
-    """What was picked.
+    """What was picked, for one phase.
 
     dtype: of autocast; float32: no autocast. memory_mb: of the activations of children that are scored in
-    one pass. compile: each operator by torch.compile. measured: what `auto` rests on, milliseconds of
-    `rlnas.probe`'s step for each choice, empty where nothing was measured. cuda_graphs: see `repeated`.
+    one pass. compile: each operator by torch.compile. measured: milliseconds of `rlnas.probe`'s step for each
+    choice, empty where nothing was measured. cuda_graphs: see `repeated`. threads, scoring_threads: of one operator
+    on the processor, in training and in scoring. workers: how many trainings `side_by_side` runs at once; changes
+    no number.
     """
 
     device: torch.device
@@ -43,12 +50,29 @@ class Execution:
     keeps_buffers: bool = False
     cuda_graphs: bool = False
     measured: Mapping[str, float] | None = None
+    threads: int = 1
+    scoring_threads: int = 1
+    workers: int = 1
+
+    def activate(self) -> None:
+        """Set the number of threads; to be called when the phase begins."""
+        fix_threads(self.threads)
 
     def autocast(self) -> AbstractContextManager[Any]:
         """The context in which children run."""
         if self.dtype == torch.float32:
             return contextlib.nullcontext()
         return torch.autocast(self.device.type, self.dtype)
+
+    @contextlib.contextmanager
+    def scoring(self) -> Iterator[None]:
+        """The context in which children are scored, on more images than a step trains on."""
+        before = torch.get_num_threads()
+        torch.set_num_threads(self.scoring_threads)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(before)
 
     def repeated(self, function: Callable[P, R]) -> Callable[P, R]:
         """`function`, for calls that repeat with tensors of the same shapes; with `cuda_graphs` kernels are replayed.
@@ -72,7 +96,8 @@ class Execution:
             "device_name": _device_name(self.device),
             "precision": _name(self.dtype),
             "memory_format": _format(self.channels_last),
-            "threads": torch.get_num_threads(),
+            "threads": self.threads,
+            "scoring_threads": self.scoring_threads,
             "memory_mb": self.memory_mb,
             "compile": self.compile,
             "keeps_buffers": self.keeps_buffers,
@@ -82,27 +107,29 @@ class Execution:
 
 
 def use_device(config: ExecutionConfig) -> torch.device:
-    """The device to compute on; sets the number of threads.
+    """The device to compute on.
 
     Raises RlnasError for a device that does not exist here.
     """
     try:
-        device = _pick_device(config.device)
+        return _pick_device(config.device)
     except (RuntimeError, AssertionError) as error:  # torch without CUDA asserts
         reason = str(error).splitlines()[0]
         raise RlnasError(f"execution.device is '{config.device}', which cannot be used here: {reason}") from None
-    if config.threads:
-        torch.set_num_threads(config.threads)
-    return device
 
 
 def set_up(
-    config: ExecutionConfig, recorded: Mapping[str, Any] | None = None, layers: Layers | None = None
+    config: ExecutionConfig,
+    recorded: Mapping[str, Any] | None = None,
+    layers: Layers | None = None,
+    phase: str = "search",
+    scored_images: int = 0,
 ) -> Execution:
-    """Set threads and allocator, and settle what the configuration leaves to `auto`.
+    """Set threads and allocator, and settle what the configuration leaves to `auto` for one phase.
 
-    recorded: what `describe` said when the run began; its number format and memory layout hold. layers: what
-    `auto` is measured with, None for the layers of a small search.
+    recorded: environment.json's `execution` of a run that began before; its number format, memory layout and
+    threads hold. layers: of the phase, None for those of a small search. phase: "search" or "retrain".
+    scored_images: of a batch in scoring, 0 for as many as in a training step.
 
     Raises RlnasError for a device that does not exist here, or CUDA graphs without CUDA.
     """
@@ -115,56 +142,126 @@ def set_up(
     if device.type == "cuda":
         torch.backends.cudnn.deterministic = True  # the same history for the same seed
         torch.backends.cudnn.benchmark = False
-    precision, memory_format, measured = config.precision, config.memory_format, None
-    if recorded is not None:
-        precision, memory_format, measured = (
-            recorded["precision"],
-            recorded["memory_format"],
-            recorded["measured_ms"],
-        )
-    elif "auto" in (precision, memory_format):
+    before = recorded_for(recorded, phase) or {}
+    layers = layers or Layers()
+    available = cores()
+    # on another device the processor only prepares batches
+    ruled = threads_for(layers, available) if device.type == "cpu" else available
+    threads = config.threads or before.get("threads") or ruled
+    scored = replace(layers, images=max(layers.images, scored_images))
+    ruled = threads_for(scored, available) if device.type == "cpu" else available
+    scoring_threads = config.threads or before.get("scoring_threads", before.get("threads")) or ruled
+    fix_threads(threads)
+    measured: Mapping[str, float] = {}
+    if before:
+        choice = Choice(getattr(torch, before["precision"]), before["memory_format"] == "channels_last")
+        measured = before["measured_ms"]
+    else:
+        choice, measured = _settle(config, device, layers, phase)
+    return Execution(
+        device,
+        choice.dtype,
+        choice.channels_last,
+        memory_mb=config.memory_mb,
+        compile=config.compile,
+        keeps_buffers=keeps_buffers,
+        cuda_graphs=config.cuda_graphs,
+        measured=measured,
+        threads=threads,
+        scoring_threads=scoring_threads,
+        workers=config.threads or available if device.type == "cpu" else 1,
+    )
+
+
+def fix_threads(count: int) -> None:
+    """`count` threads an operator, neither more nor fewer when the machine is busy."""
+    torch.set_num_threads(count)
+    if platform.system() == "Linux":
+        with contextlib.suppress(OSError, AttributeError):
+            ctypes.CDLL(None).omp_set_dynamic(0)  # OMP_DYNAMIC=true would choose by the load
+
+
+def _settle(
+    config: ExecutionConfig, device: torch.device, layers: Layers, phase: str
+) -> tuple[Choice, dict[str, float]]:
+    """The choice for what the configuration says of `phase`, and milliseconds by choice where they were measured."""
+    precision, memory_format = config.precision, config.memory_format
+    if phase == "retrain":
+        precision = precision if config.retrain_precision == "same" else config.retrain_precision
+        memory_format = memory_format if config.retrain_memory_format == "same" else config.retrain_memory_format
+    if "auto" in (precision, memory_format) and config.measure:
         allowed = [
             Choice(dtype, channels_last)
             for dtype in (torch.float32, torch.bfloat16)
             for channels_last in (True, False)
             if precision in ("auto", _name(dtype)) and memory_format in ("auto", _format(channels_last))
         ]
-        choice, seconds = pick(allowed, device, layers or Layers())
-        precision, memory_format = _name(choice.dtype), _format(choice.channels_last)
-        measured = {
+        choice, seconds = pick(allowed, device, layers)
+        return choice, {
             f"{_name(c.dtype)} {_format(c.channels_last)}": round(1000 * value, 3) for c, value in seconds.items()
         }
-    dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
-    return Execution(
-        device,
-        dtype,
-        memory_format == "channels_last",
-        memory_mb=config.memory_mb,
-        compile=config.compile,
-        keeps_buffers=keeps_buffers,
-        cuda_graphs=config.cuda_graphs,
-        measured=measured,
-    )
+    ruled = choose(device, layers)
+    dtype = ruled.dtype if precision == "auto" else getattr(torch, precision)
+    channels_last = ruled.channels_last if memory_format == "auto" else memory_format == "channels_last"
+    return Choice(dtype, channels_last), {}
 
 
-def side_by_side(work: Callable[[T, Callable[[], bool]], R], items: Sequence[T], device: torch.device) -> Iterator[R]:
-    """`work(item, stopped)` for each item, in order; on a CPU as many at once as torch has threads, each on one.
+def recorded_for(recorded: Mapping[str, Any] | None, phase: str) -> Mapping[str, Any] | None:
+    """What environment.json's `execution` says of a phase; None if nothing. Older runs have one record for all."""
+    if recorded is None or "precision" in recorded:
+        return recorded
+    found: Mapping[str, Any] | None = recorded.get(phase)
+    return found
+
+
+def execution_of(folder: Path, phase: str = "retrain") -> Execution:
+    """How the run in `folder` computed a phase, ready to compute alike; sets the number of threads.
+
+    Raises RlnasError if it records none, or its device does not exist here.
+    """
+    record = read_environment(folder)
+    if record is None or recorded_for(record.get("execution"), phase) is None:
+        raise RlnasError(
+            f"{folder} does not say how its phase '{phase}' was computed (environment.json, execution); expected the "
+            "folder of a run that trained networks"
+        )
+    return set_up(build_config(record["config"]).execution, record["execution"], phase=phase)
+
+
+def as_overrides(phases: Mapping[str, Execution]) -> str:
+    """The command-line arguments by which a run computes as these phases do, with nothing left to `auto`."""
+    first, *others = phases.values()
+    words = [f"execution.precision={_name(first.dtype)}", f"execution.memory_format={_format(first.channels_last)}"]
+    for other in others:  # the retraining
+        if other.dtype != first.dtype:
+            words.append(f"execution.retrain_precision={_name(other.dtype)}")
+        if other.channels_last != first.channels_last:
+            words.append(f"execution.retrain_memory_format={_format(other.channels_last)}")
+    return " ".join(words)
+
+
+def side_by_side(work: Callable[[T, Callable[[], bool]], R], items: Sequence[T], workers: int) -> Iterator[R]:
+    """`work(item, stopped)` for each item, in order; `workers` at once, each on one thread.
 
     Small networks hardly gain from a second thread of their own. An item is computed by one thread however
     many there are, so results depend on neither their number nor the company. Torch releases Python's lock
     while it computes. `work` should give up, by any exception, when `stopped()`: the iterator was left early.
     """
     threads = torch.get_num_threads()
-    if device.type != "cpu" or threads == 1:
-        yield from (work(item, lambda: False) for item in items)
-        return
     stop = threading.Event()
 
     def alone(item: T) -> R:
         torch.set_num_threads(1)  # of this thread
         return work(item, stop.is_set)
 
-    with ThreadPoolExecutor(threads) as pool:
+    if workers == 1:
+        try:
+            for item in items:
+                yield alone(item)
+        finally:
+            torch.set_num_threads(threads)
+        return
+    with ThreadPoolExecutor(workers) as pool:
         try:
             yield from pool.map(alone, items)
         finally:

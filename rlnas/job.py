@@ -11,17 +11,18 @@ from typing import Any
 from rlnas.child.export import save_child
 from rlnas.child.retrain import Retraining, accuracy
 from rlnas.child.supernet import Supernet
+from rlnas.company import Company
 from rlnas.config import TABLE_SPACE_CONFIGS, Config, build_space_config
 from rlnas.controllers import make_controller
 from rlnas.data import ImageData, load_data
 from rlnas.environment import read_environment
 from rlnas.errors import RlnasError
 from rlnas.evaluators import SharedWeightsEvaluator
-from rlnas.execution import Execution, set_up, use_device
+from rlnas.execution import Execution, as_overrides, fix_threads, set_up, use_device
+from rlnas.execution_rule import Layers
 from rlnas.files import write_json
 from rlnas.graph import Graph, cost
 from rlnas.history import RETRAIN, Table
-from rlnas.probe import Layers
 from rlnas.progress import Progress
 from rlnas.reward import Shaping
 from rlnas.run_folder import RunFolder
@@ -66,6 +67,7 @@ class Job:
         self.clock = self.folder.clock
         self.saved = self.folder.saved
         device = use_device(config.execution)
+        fix_threads(config.execution.threads or 1)  # until each phase sets its own
         self.space = make_network_space(config.space)
         self.final_space = _final_space(config, self.space)
         self.given = None if config.architecture is None else read_architecture(self.space, config.architecture)
@@ -74,12 +76,11 @@ class Job:
         if self.saved is not None:
             _check_same_data(self.saved["data"], _data_record(self.data))
         self.graph_of = self._graphs(self.space)
-        record = read_environment(folder)
-        self.execution: Execution = set_up(
-            config.execution, record["execution"] if record else None, self._first_layers()
-        )
-        self.folder.open(self.execution.describe())
+        self.executions = self._settle_executions()
+        self.folder.open({phase: execution.describe() for phase, execution in self.executions.items()})
         self.progress = self.folder.progress
+        most = max((max(one.threads, one.scoring_threads) for one in self.executions.values()), default=1)
+        self.company = Company(most)
 
     def _graphs(self, space: NetworkSpace) -> Callable[[Architecture], Graph]:
         data = self.data
@@ -92,10 +93,23 @@ class Job:
 
         return graph_of
 
-    def _first_layers(self) -> Layers:
-        """The search's layers at their largest, those before any reduction."""
-        first = self.graph_of(self.space.unrank(0)).nodes[0]
-        return Layers(self.config.child.batch_size, first.channels, first.size)
+    def _settle_executions(self) -> dict[str, Execution]:
+        """How each phase that this run has is computed."""
+        config = self.config
+        record = read_environment(self.folder.path)
+        recorded = record["execution"] if record else None
+        phases = {}
+        if self.given is None:
+            phases["search"] = self._layers(self.space, config.child.batch_size)
+        if config.retrain.epochs:
+            phases["retrain"] = self._layers(self.final_space, config.retrain.batch_size)
+        scored = min(config.evaluator.batch_size, config.evaluator.images or len(self.data.valid))
+        return {phase: set_up(config.execution, recorded, layers, phase, scored) for phase, layers in phases.items()}
+
+    def _layers(self, space: NetworkSpace, batch_size: int) -> Layers:
+        """A phase's layers at their largest, before any reduction: those of one architecture stand for all."""
+        first = self._graphs(space)(space.unrank(0)).nodes[0]
+        return Layers(min(batch_size, len(self.data.train)), first.channels, first.size)
 
     def run(self) -> dict[str, Any]:
         """Do what is left to do; returns what result.json holds."""
@@ -118,11 +132,13 @@ class Job:
     def _search(self) -> dict[str, Any]:
         """Search and select; returns the findings as plain data."""
         config = self.config
+        execution = self.executions["search"]
+        execution.activate()
         supernet = Supernet(
             config.child,
             self.data,
             track_statistics=config.evaluator.norm != "batch",
-            execution=self.execution,
+            execution=execution,
             seed=config.seed,
         )
         evaluator = SharedWeightsEvaluator(config.evaluator, supernet, self.data, self.graph_of, seed=config.seed)
@@ -171,6 +187,7 @@ class Job:
         }
 
     def _checkpoint_search(self, state: dict[str, Any]) -> None:
+        self.company.notice()
         with self.clock.phase("rest"):
             self._checkpoint("search", state)
 
@@ -215,10 +232,12 @@ class Job:
         }
         description = {**self.space.describe(architecture), "options": _options(_final_config(self.config))}
         if self.config.retrain.epochs:
+            execution = self.executions["retrain"]
+            execution.activate()
             with self.clock.phase("retrain"):
                 child = self._retrain(graph, found)
-                best["valid_accuracy"] = accuracy(child, self.data.valid, self.execution)
-                best["test_accuracy"] = accuracy(child, self.data.test(), self.execution)
+                best["valid_accuracy"] = accuracy(child, self.data.valid, execution)
+                best["test_accuracy"] = accuracy(child, self.data.test(), execution)
             save_child(child, self.folder.path / "best", description)
         else:
             write_json(self.folder.path / "best" / "architecture.json", description)
@@ -228,8 +247,8 @@ class Job:
 
     def _retrain(self, graph: Graph, found: dict[str, Any]) -> Any:
         """The trained child of `graph`, from scratch or from the last checkpoint of this phase."""
-        config = self.config.retrain
-        training = Retraining(config, graph, self.data, execution=self.execution, seed=self.config.seed)
+        config, execution = self.config.retrain, self.executions["retrain"]
+        training = Retraining(config, graph, self.data, execution=execution, seed=self.config.seed)
         resumed = self.saved is not None and self.saved["phase"] == "retrain"
         rows = 0
         if resumed and self.saved is not None:
@@ -245,7 +264,8 @@ class Job:
             self._checkpoint("retrain", state)
 
         def after_epoch(epoch: int, loss: float) -> None:
-            valid = accuracy(training.child, self.data.valid, self.execution) if epoch == config.epochs else None
+            valid = accuracy(training.child, self.data.valid, execution) if epoch == config.epochs else None
+            self.company.notice()
             table.append([{"epoch": epoch, "loss": loss, "valid_accuracy": valid}])
             seconds = self.clock.read().get("retrain", 0.0) / max(epoch, 1)
             self.progress.retrained(epoch, config.epochs, loss, seconds)
@@ -291,8 +311,17 @@ class Job:
         say(
             f"space: {self.space.name}, {_rounded(self.space.size)} architectures; controller: {config.controller.name}"
         )
-        about = self.execution.describe()
-        say(f"device: {about['device']}, {about['precision']}, {about['threads']} threads")
+        for phase, execution in self.executions.items():
+            about = execution.describe()
+            threads = f"{about['threads']} thread{'s' if about['threads'] > 1 else ''}"
+            scoring = "" if phase == "retrain" else f" ({about['scoring_threads']} in scoring)"
+            say(f"{phase}: {about['device']}, {about['precision']}, {about['memory_format']}, {threads}{scoring}")
+        if config.execution.measure and self.executions:
+            say(
+                f"measured; another run computes alike with: execution=auto {as_overrides(self.executions)} (a second "
+                "measurement may differ)"
+            )
+        self.company.notice()
 
     def _warn_of_fallback(self) -> None:
         if self.data.fallback:

@@ -1,44 +1,23 @@
-"""A short measurement: in which number format and memory layout this machine runs children fastest."""
+"""A short measurement: in which number format and memory layout this machine runs children fastest.
+
+Only for execution=measured: on a busy machine it may answer otherwise, and with it every number of the run.
+"""
 
 import contextlib
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import nn
+
+from rlnas.execution_rule import Choice, Layers
 
 MARGIN = 1.15  # a less usual choice must be so many times faster, so that noise does not decide
 REPEATS = 5
 HOPELESS = 4  # a choice so many times slower than another, even once, is not measured again
 VALUES = 2**18  # of one layer's output at most: a step takes milliseconds, and more values change no ratio
 SCORED = 2  # images scored for each one trained on: a search scores more than it trains
-
-
-@dataclass(frozen=True)
-class Choice:
-    """A number format (float32: no autocast) and a memory layout."""
-
-    dtype: torch.dtype
-    channels_last: bool
-
-
-@dataclass(frozen=True)
-class Layers:
-    """The layers to measure with. Small maps gain least from bfloat16, so they should be the search's own.
-
-    images: in a training step. channels, size: (height, width) in pixels, of a layer's output.
-    """
-
-    images: int = 16
-    channels: int = 32
-    size: tuple[int, int] = (16, 16)
-
-    def __post_init__(self) -> None:
-        """Fewer images where a layer would have more than VALUES."""
-        height, width = self.size
-        object.__setattr__(self, "images", max(1, min(self.images, VALUES // (self.channels * height * width))))
 
 
 def pick(choices: Sequence[Choice], device: torch.device, layers: Layers) -> tuple[Choice, dict[Choice, float]]:
@@ -86,7 +65,8 @@ def _step(choice: Choice, device: torch.device, layers: Layers) -> Callable[[], 
     operators += [[nn.AvgPool2d(3, 1, 1, count_include_pad=False)], [nn.MaxPool2d(3, 1, 1)]]
     net = nn.Sequential(*(layer for operator in operators for layer in (conv(1), *operator)))
     net = net.to(device=device, memory_format=layout)  # type: ignore[call-overload]
-    shape = (layers.images, channels, *layers.size)
+    # fewer images where a layer would have more than VALUES
+    shape = (max(1, min(layers.images, VALUES // (channels * layers.pixels))), channels, *layers.size)
     images = torch.linspace(-1, 1, math.prod(shape), device=device).view(shape).to(memory_format=layout)
     plain = choice.dtype == torch.float32
 

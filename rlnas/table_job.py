@@ -11,6 +11,7 @@ from rlnas.config import Config
 from rlnas.controllers import make_controller
 from rlnas.errors import RlnasError
 from rlnas.evaluators import TabularEvaluator
+from rlnas.execution import fix_threads
 from rlnas.history import Table
 from rlnas.reward import Shaping
 from rlnas.run_folder import RunFolder
@@ -30,7 +31,9 @@ def run_table_job(config: Config, path: Path) -> dict[str, Any]:
         space = make_table_space(config.space)
     if folder.saved is not None and folder.saved["table"] != space.benchmark.sha256:
         raise RlnasError(f"the run searched another table than the one in {config.space.path}; restore that file")
-    folder.open()
+    threads = config.execution.threads or 1  # a policy's matrices are too small for a second one
+    fix_threads(threads)
+    folder.open({"search": {"device": "cpu", "threads": threads}})
     folder.greet()
     benchmark, say = space.benchmark, folder.progress.say
     say(f"table: {benchmark.name}, {space.size:,} architectures, {benchmark.distinct:,} different networks")

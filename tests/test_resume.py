@@ -12,7 +12,7 @@ import torch
 
 from rlnas import execution
 from rlnas.cli import run as run_here
-from rlnas.probe import Choice, Layers
+from rlnas.execution_rule import Choice, Layers
 from rlnas.run_folder import RunFolder
 from tests.command import TINY, history, result, rlnas, start
 
@@ -194,8 +194,10 @@ def test_environment_json_holds_the_configuration(reference: Path) -> None:
     record = json.loads((reference / "environment.json").read_text())
     assert record["config"]["space"]["layers"] == 3
     assert record["versions"]["torch"]
-    assert record["execution"]["threads"] == 1
-    assert os.sep not in record["execution"]["device"]
+    assert record["execution"].keys() == {"search", "retrain"}
+    for phase in record["execution"].values():
+        assert phase["threads"] == 1
+        assert os.sep not in phase["device"]
 
 
 def test_a_resumed_run_does_not_measure_again_and_keeps_the_record(
@@ -214,10 +216,12 @@ def test_a_resumed_run_does_not_measure_again_and_keeps_the_record(
     monkeypatch.setattr(RunFolder, "write_report", lambda _: None)  # seconds of drawing
     kept = [item for item in TINY if not item.startswith(("execution", "progress", "retrain", "space.layers"))]
     given = ["architecture='conv3x3'", "space.layers=1", "retrain.epochs=1", "progress=off", "execution.device=cpu"]
+    given.append("execution=measured")
     folder = run_here([*kept, *given, f"hydra.run.dir={tmp_path}/run"])
     record = json.loads((folder / "environment.json").read_text())
-    assert record["execution"]["memory_format"] == "contiguous"
-    assert record["execution"]["measured_ms"]["float32 contiguous"] == 125.0
+    assert record["execution"].keys() == {"retrain"}  # nothing was searched
+    assert record["execution"]["retrain"]["memory_format"] == "contiguous"
+    assert record["execution"]["retrain"]["measured_ms"]["float32 contiguous"] == 125.0
     found = result(folder)["best"]
     (folder / "result.json").unlink()  # as if killed before its last word
     assert run_here([f"resume={folder}"]) == folder

@@ -137,8 +137,10 @@ class Supernet:
         self.weights.ensure(graph)
         config = replace(self.config, restart_epochs=epochs, architectures_per_step=1)
         track_statistics = self.weights.track_statistics
+        # several may train at once, and none may depend on how many do
+        execution = replace(self.execution, threads=1, scoring_threads=1)
         copy = Supernet(
-            config, data, track_statistics=track_statistics, execution=self.execution, seed=seed, purpose="alone"
+            config, data, track_statistics=track_statistics, execution=execution, seed=seed, purpose="alone"
         )
         copy.weights.ensure(graph)
         if from_shared:

@@ -100,7 +100,7 @@ class SharedWeightsEvaluator:
             score = evaluator.evaluate_fully([architecture])[0]
             return replace(score, seconds=time.perf_counter() - start)
 
-        return side_by_side(train, architectures, self.supernet.execution.device)
+        return side_by_side(train, architectures, self.supernet.execution.workers)
 
     def state(self) -> dict[str, Any]:
         """The scores that are remembered; the images follow from seed and version."""
@@ -173,7 +173,7 @@ class SharedWeightsEvaluator:
         for members, merged in merge_within(graphs, execution.values_allowed // largest):
             start = time.perf_counter()
             parts = []
-            with execution.autocast(), self._normalising(merged) as before:
+            with execution.scoring(), execution.autocast(), self._normalising(merged) as before:
                 for images, labels in batches:
                     scores = run_merged(merged, weights, images, before=before)  # (b, k) each
                     parts.append(torch.stack([one.argmax(dim=1) == labels for one in scores]))  # (graphs, b)
