@@ -244,7 +244,7 @@ def side_by_side(work: Callable[[T, Callable[[], bool]], R], items: Sequence[T],
     """`work(item, stopped)` for each item, in order; `workers` at once, each on one thread.
 
     Small networks hardly gain from a second thread of their own. An item is computed by one thread however
-    many there are, so results depend on neither their number nor the company. Torch releases Python's lock
+    many there are, so results depend on neither their number nor on what runs beside them. Torch releases Python's lock
     while it computes. `work` should give up, by any exception, when `stopped()`: the iterator was left early.
     """
     threads = torch.get_num_threads()

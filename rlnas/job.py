@@ -11,7 +11,7 @@ from typing import Any
 from rlnas.child.export import save_child
 from rlnas.child.retrain import Retraining, accuracy
 from rlnas.child.supernet import Supernet
-from rlnas.company import Company
+from rlnas.contention import Contention
 from rlnas.config import TABLE_SPACE_CONFIGS, Config, build_space_config
 from rlnas.controllers import make_controller
 from rlnas.data import ImageData, load_data
@@ -80,7 +80,7 @@ class Job:
         self.folder.open({phase: execution.describe() for phase, execution in self.executions.items()})
         self.progress = self.folder.progress
         most = max((max(one.threads, one.scoring_threads) for one in self.executions.values()), default=1)
-        self.company = Company(most)
+        self.contention = Contention(most)
 
     def _graphs(self, space: NetworkSpace) -> Callable[[Architecture], Graph]:
         data = self.data
@@ -187,7 +187,7 @@ class Job:
         }
 
     def _checkpoint_search(self, state: dict[str, Any]) -> None:
-        self.company.notice()
+        self.contention.notice()
         with self.clock.phase("rest"):
             self._checkpoint("search", state)
 
@@ -265,7 +265,7 @@ class Job:
 
         def after_epoch(epoch: int, loss: float) -> None:
             valid = accuracy(training.child, self.data.valid, execution) if epoch == config.epochs else None
-            self.company.notice()
+            self.contention.notice()
             table.append([{"epoch": epoch, "loss": loss, "valid_accuracy": valid}])
             seconds = self.clock.read().get("retrain", 0.0) / max(epoch, 1)
             self.progress.retrained(epoch, config.epochs, loss, seconds)
@@ -321,7 +321,7 @@ class Job:
                 f"measured; another run computes alike with: execution=auto {as_overrides(self.executions)} (a second "
                 "measurement may differ)"
             )
-        self.company.notice()
+        self.contention.notice()
 
     def _warn_of_fallback(self) -> None:
         if self.data.fallback:

@@ -26,7 +26,7 @@ ORDER = (
     "files",
     "environment",
     "execution",
-    "company",
+    "contention",
     "child",
     "evaluators",
     "means",

@@ -92,7 +92,7 @@ def test_the_steps_are_those_of_the_policy_s_own_optimizer_and_as_many_as_asked(
         controller = imitator(scorer, "ppo", passes=passes)
         learn(controller, 4 * EPISODES)
         state = controller.model.policy.optimizer.state
-        return int(state[controller.model.policy.action_net.weight]["step"])
+        return int(state[controller.model.policy.action_net.layer.weight]["step"])
 
     assert [steps(1), steps(3)] == [4 * (2 + 1), 4 * (2 + 3)]  # updates x (epochs of a single batch + passes)
 

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from rlnas.company import Company
+from rlnas.contention import Contention
 
 
 @pytest.mark.parametrize("threads", [1, 2])
@@ -13,13 +13,13 @@ def test_a_run_that_waits_for_its_cores_says_so_once(
 ) -> None:
     """With the option to set where more than one thread waits."""
     shares = [None, 0.05, 0.6, 0.7]
-    company = Company(threads)
-    monkeypatch.setattr(company, "waiting", SimpleNamespace(share=lambda: shares.pop(0)))
-    company.notice()
-    company.notice()
+    contention = Contention(threads)
+    monkeypatch.setattr(contention, "waiting", SimpleNamespace(share=lambda: shares.pop(0)))
+    contention.notice()
+    contention.notice()
     assert not caplog.records
-    company.notice()
-    company.notice()
+    contention.notice()
+    contention.notice()
     [record] = caplog.records
     assert "60 %" in record.getMessage()
     assert ("execution.threads=1" in record.getMessage()) == (threads > 1)

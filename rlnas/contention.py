@@ -1,4 +1,4 @@
-"""Other work on the same machine: noticed and told, with what helps; no number depends on it."""
+"""Notice other work on the same machine and say what helps; no number depends on it."""
 
 import logging
 
@@ -9,8 +9,8 @@ BUSY = 0.25  # of the time waiting for a core: alone, with as many threads as co
 log = logging.getLogger("rlnas")
 
 
-class Company:
-    """Warns once, when this process has to wait for its cores.
+class Contention:
+    """Warn once when this process has to wait for its cores.
 
     threads: the most that compute one operator.
     """
@@ -21,7 +21,7 @@ class Company:
         self.warned = False
 
     def notice(self) -> None:
-        """Look, and warn if it is the first time; to be called now and then."""
+        """Measure, and warn the first time; call it from time to time."""
         share = self.waiting.share()
         if self.warned or share is None or share < BUSY:
             return
