@@ -11,8 +11,8 @@ from typing import Any
 from rlnas.child.export import save_child
 from rlnas.child.retrain import Retraining, accuracy
 from rlnas.child.supernet import Supernet
-from rlnas.contention import Contention
 from rlnas.config import TABLE_SPACE_CONFIGS, Config, build_space_config
+from rlnas.contention import Contention
 from rlnas.controllers import make_controller
 from rlnas.data import ImageData, load_data
 from rlnas.environment import read_environment
