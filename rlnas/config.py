@@ -113,6 +113,7 @@ TABLE_SPACE_CONFIGS: dict[str, type[TableConfig] | type[NasBenchMacroConfig]] = 
     "nas_bench_macro": NasBenchMacroConfig,
 }
 SPACE_CONFIGS: dict[str, Any] = {**NETWORK_SPACE_CONFIGS, **TABLE_SPACE_CONFIGS}
+WITHOUT_BYPASS = ("nasrl_factored",)  # spaces whose skips are inputs of the layer's operator: none leads past it
 
 
 @dataclass
@@ -314,6 +315,13 @@ def _check_combination(config: Config) -> None:
     if table and config.architecture is not None:
         raise RlnasError("architecture= retrains a network, which a table does not have; leave it out")
     retrain = config.retrain
+    for key, rate in (("child.drop_path", config.child.drop_path), ("retrain.drop_path", retrain.drop_path)):
+        if rate and config.space.name in WITHOUT_BYPASS:
+            raise RlnasError(
+                f"{key}={rate:g} replaces the output of a layer's operator by its skips, but in "
+                f"space={config.space.name} the skips are inputs of that operator, so nothing would be left; set it "
+                "to 0, or choose space=nasrl"
+            )
     if config.execution.cuda_graphs and (retrain.dropout or retrain.drop_path):
         raise RlnasError(
             "execution.cuda_graphs=true replays the kernels of retraining, but "

@@ -24,7 +24,8 @@ class Noise:
 
     dropout: share of the pooled features zeroed before the classifier.
     drop_path: probability, for each image, that a layer which has skips loses its own operator's output
-        and passes on the skips alone (Larsson et al. 2017; the rest is rescaled).
+        and passes on the skips alone; where it is kept it is divided by 1 - drop_path (Larsson et al. 2017).
+        The graph says which input of a sum that is (`Node.own`); other sums are left alone.
     """
 
     dropout: float
@@ -76,8 +77,10 @@ def apply(node: Node, inputs: list[Tensor], module: nn.Sequential | None, noise:
     """The output (b, node.channels, h, w) of one node, or the class scores (b, k) of the head."""
     x = inputs[0]  # (b, c, h, w)
     if node.operator == "sum":
-        if noise is not None:
-            x = noise.drop(x, noise.drop_path, (x.shape[0], 1, 1, 1))
+        if noise is not None and node.own is not None:
+            inputs = list(inputs)
+            inputs[node.own] = noise.drop(inputs[node.own], noise.drop_path, (x.shape[0], 1, 1, 1))
+            x = inputs[0]
         if len(inputs) > 1:
             x = x + inputs[1]
         for skip in inputs[2:]:

@@ -22,6 +22,9 @@ class NasrlFactoredSpace(ChainSpace):
     the sum of one convolution a source, so that a source's share of the weights is shared between
     architectures that differ in their other skips. Deviation: the edge from the layer before always exists
     (the survey's count), so no layer is without input and no output but the last goes unused.
+
+    Every input of a layer passes through its convolution, the skips too. So no sum has an output of the layer's
+    own that could be dropped in favour of the skips: drop path is refused (rlnas.config).
     """
 
     name = "nasrl_factored"
