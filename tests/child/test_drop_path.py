@@ -29,9 +29,7 @@ def graphs_of(space: ChainSpace, count: int = 12) -> list[Graph]:
     """Networks of random architectures that have skips."""
     rng = np.random.default_rng(0)
     drawn = [space.sample(rng) for _ in range(3 * count)]
-    return [
-        space.graph(one, image_channels=1, image_size=8, classes=3) for one in drawn if space.skips(one)
-    ][:count]
+    return [space.graph(one, image_channels=1, image_size=8, classes=3) for one in drawn if space.skips(one)][:count]
 
 
 def weights_for(graphs: list[Graph]) -> Weights:
