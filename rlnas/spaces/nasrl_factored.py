@@ -4,10 +4,12 @@ import math
 import re
 from collections.abc import Sequence
 
+from rlnas.config import NasrlFactoredConfig
 from rlnas.errors import RlnasError
 from rlnas.graph import INPUT, Graph, GraphBuilder
 from rlnas.spaces.chain import ChainSpace
 
+DEFAULTS = NasrlFactoredConfig()
 _WORD = re.compile(r"(\d+)x(\d+)x(\d+)(?:s(\d+)x(\d+))?")
 
 
@@ -31,12 +33,12 @@ class NasrlFactoredSpace(ChainSpace):
 
     def __init__(
         self,
-        layers: int = 6,
-        heights: Sequence[int] = (1, 3, 5, 7),
-        widths: Sequence[int] = (1, 3, 5, 7),
-        filters: Sequence[int] = (24, 36, 48, 64),
-        strides_height: Sequence[int] = (1,),
-        strides_width: Sequence[int] = (1,),
+        layers: int = DEFAULTS.layers,
+        heights: Sequence[int] = tuple(DEFAULTS.heights),
+        widths: Sequence[int] = tuple(DEFAULTS.widths),
+        filters: Sequence[int] = tuple(DEFAULTS.filters),
+        strides_height: Sequence[int] = tuple(DEFAULTS.strides_height),
+        strides_width: Sequence[int] = tuple(DEFAULTS.strides_width),
     ):
         self.values = tuple(tuple(values) for values in (heights, widths, filters, strides_height, strides_width))
         named = zip(("heights", "widths", "filters", "strides_height", "strides_width"), self.values, strict=True)
