@@ -42,6 +42,7 @@ def read_table(config: TableConfig) -> Benchmark:
     order = table.order(decisions, values, np.stack(chosen, axis=1))
     measured = np.stack([table.numbers(name) for name in observed], axis=1)  # (n, k)
     score = table.numbers(config.score) if config.score else table.mean(measured, observed)
+    table.check_span(np.column_stack([measured, score]), [*observed, *([config.score] if config.score else [])])
     return Benchmark(
         path.stem,
         hashlib.sha256(content).hexdigest(),
@@ -195,6 +196,15 @@ class _Table:
                 f"{', '.join(f'{value:g}' for value in measured[row])}; give them in another unit"
             )
         return mean
+
+    def check_span(self, measured: NDArray[np.float64], names: list[str]) -> None:
+        """RlnasError where a difference of two measurements, such as a regret, would be infinite."""
+        low, high = float(measured.min()), float(measured.max())
+        if math.isinf(high - low):
+            raise RlnasError(
+                f"{self.path}: {', '.join(names)} range from {low:g} to {high:g}, and their difference is no finite "
+                "number; give them in another unit"
+            )
 
 
 def _natural(text: str) -> tuple[int, float, str]:

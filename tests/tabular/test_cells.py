@@ -249,6 +249,16 @@ def test_repeats_whose_mean_overflows(values, suffix, tmp_path):
     assert read(path, reward=["r", "s"], score="s").score[2] == values[1]  # where none is needed, none is made
 
 
+@pytest.mark.parametrize(("key", "column"), [("reward", "r"), ("score", "s")])
+def test_differences_that_overflow(key, column, tmp_path):
+    """A regret is one, and so is what a running mean is moved by."""
+    frame = table(["u", "v"], s=2.0)
+    frame[column] = [-1.7e308, 1.0, 1.7e308, 1.0]
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    with pytest.raises(RlnasError, match=rf"{column} range from -1.7e\+308 to 1.7e\+308, and their difference"):
+        read(tmp_path / "t.csv", **{key: column})
+
+
 def test_the_bytes_that_were_read_are_those_that_are_hashed(tmp_path):
     """And a table of another content has another hash, so that a resumed run notices."""
     found = [read(written(tmp_path, text)).sha256 for text in (GOOD, GOOD.replace("4", "5"), GOOD)]
