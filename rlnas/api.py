@@ -10,6 +10,7 @@ from rlnas.envs import NASEnv
 from rlnas.envs.episodes import StepUnit
 from rlnas.errors import RlnasError
 from rlnas.evaluators import Evaluator, Score
+from rlnas.presets import space_options
 from rlnas.reward import Scorer, Shaping
 from rlnas.spaces import Architecture, Space
 from rlnas.spaces import make_space as _make_space
@@ -27,11 +28,14 @@ class FunctionEvaluator:
 
 
 def make_space(name: str, **options: Any) -> Space:
-    """The space `name` with the options of conf/space/NAME.yaml: `make_space("nasrl", layers=12, filters=36)`.
+    """The space that `space=NAME` gives, with other options: `make_space("nasrl", layers=12, filters=36)`.
+
+    name: of a file in conf/space, also of a sized one such as nasrl_small.
 
     Raises RlnasError for an unknown name, option or value.
     """
-    return _make_space(build_space_config({**options, "name": name}))
+    preset = space_options(name)
+    return _make_space(build_space_config({**preset, **options, "name": preset["name"]}))
 
 
 def make_env(

@@ -33,9 +33,8 @@ from rlnas.config import (
 )
 from rlnas.errors import RlnasError
 from rlnas.files import unwritable
+from rlnas.presets import CONF
 
-PACKAGE = Path(__file__).resolve().parent
-CONF = PACKAGE / "conf" if (PACKAGE / "conf").is_dir() else PACKAGE.parent / "conf"
 # what does not change a run's numbers, so that a resumed run may differ in it
 FREE_ON_RESUME = ("resume", "progress", "data.path")
 

@@ -1,13 +1,15 @@
 """The configuration as typed dataclasses with ranges. The one module that knows OmegaConf.
 
 Hydra composes YAML and command line; `build_config` turns the result into a `Config` or raises RlnasError
-with the key, what was expected and what came. Defaults live here only as types' examples: the values that
-runs use are those of conf/.
+with the key, what was expected and what came.
+
+The defaults are these. conf/config.yaml and the options it chooses repeat them with unit and range, and
+constructors take theirs from here: tests/test_defaults.py compares. Only what goes to an algorithm's or policy's
+constructor (`controller.params`, `controller.policy_params`) differs for each and has its defaults in conf/controller.
 """
 
 import dataclasses
 import difflib
-import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,18 +21,11 @@ from yaml import YAMLError
 
 from rlnas.errors import RlnasError
 from rlnas.operators import ENAS_OPERATORS
+from rlnas.plain_data import flatten as flatten  # re-exported
+from rlnas.plain_data import to_dict as to_dict
+from rlnas.ranges import check_ranges, one_of, ranged
 
 T = TypeVar("T")
-
-
-def ranged(default: Any, low: float, high: float = math.inf, *, above: bool = False) -> Any:
-    """A number in [low, high], or in (low, high] with `above`."""
-    return field(default=default, metadata={"low": low, "high": high, "above": above})
-
-
-def one_of(default: str, *choices: str) -> Any:
-    """A string among `choices`."""
-    return field(default=default, metadata={"choices": choices})
 
 
 @dataclass
@@ -47,8 +42,8 @@ class DataConfig:
     valid: float = ranged(0.1, 0.001, 0.9)
     limit: int = ranged(0, 0)
     size: int = ranged(0, 0, 1024)
-    crop: int = ranged(4, 0, 64)
-    flip: bool = True
+    crop: int = ranged(1, 0, 64)
+    flip: bool = False
     cutout: int = ranged(0, 0, 512)
 
 
@@ -57,9 +52,9 @@ class NasrlConfig:
     """Options of rlnas.spaces.nasrl.NasrlSpace."""
 
     name: str = "nasrl"
-    layers: int = ranged(12, 1, 100)
+    layers: int = ranged(6, 1, 100)
     operators: list[str] = field(default_factory=lambda: list(ENAS_OPERATORS))
-    filters: int = ranged(36, 1, 4096)
+    filters: int = ranged(16, 1, 4096)
     reductions: int = ranged(2, 0, 6)
     widen: int = ranged(1, 1, 4)
     stem_stride: int = ranged(1, 1, 4)
@@ -113,13 +108,14 @@ TABLE_SPACE_CONFIGS: dict[str, type[TableConfig] | type[NasBenchMacroConfig]] = 
     "nas_bench_macro": NasBenchMacroConfig,
 }
 SPACE_CONFIGS: dict[str, Any] = {**NETWORK_SPACE_CONFIGS, **TABLE_SPACE_CONFIGS}
+WITHOUT_BYPASS = ("nasrl_factored",)  # spaces whose skips are inputs of the layer's operator: none leads past it
 
 
 @dataclass
 class ChildConfig:
     """How the shared weights are trained: Nesterov SGD, cosine schedule with restarts (ENAS)."""
 
-    batch_size: int = ranged(128, 2, 65536)
+    batch_size: int = ranged(64, 2, 65536)
     architectures_per_step: int = ranged(1, 1, 64)
     learning_rate: float = ranged(0.05, 0, 10, above=True)
     learning_rate_min: float = ranged(0.0005, 0, 10)
@@ -158,7 +154,7 @@ class ImitationConfig:
 class ControllerConfig:
     """Who chooses. `params` and `policy_params` go to the algorithm's and policy's constructors as they are."""
 
-    name: str = "ppo"
+    name: str = "ppo_shared"
     algorithm: str = "ppo"
     policy: str = "MlpPolicy"
     step_unit: str = one_of("auto", "auto", "layer", "decision")
@@ -183,7 +179,7 @@ class RewardConfig:
 class SearchConfig:
     """The shape of a round; see rlnas.search. A round is a number of architectures, the same for every controller."""
 
-    warmup_epochs: int = ranged(0, 0)
+    warmup_epochs: int = ranged(4, 0)
     epochs_per_round: float = ranged(1.0, 0)
     architectures_per_round: int = ranged(100, 1)
     random_control: int = ranged(10, 0, 10000)
@@ -193,7 +189,7 @@ class SearchConfig:
 class BudgetConfig:
     """When the search ends, whichever comes first; 0 is no limit."""
 
-    rounds: int = ranged(10, 0)
+    rounds: int = ranged(8, 0)
     architectures: int = ranged(0, 0)
     minutes: float = ranged(0.0, 0)
     table_seconds: float = ranged(0.0, 0)
@@ -216,8 +212,8 @@ class SelectConfig:
 class RetrainConfig:
     """How the best architecture is trained from scratch; 0 epochs: not at all."""
 
-    epochs: int = ranged(20, 0)
-    batch_size: int = ranged(128, 2, 65536)
+    epochs: int = ranged(30, 0)
+    batch_size: int = ranged(64, 2, 65536)
     learning_rate: float = ranged(0.1, 0, 10, above=True)
     warmup: float = ranged(0.2, 0, 0.9)
     momentum: float = ranged(0.9, 0, 0.9999)
@@ -226,7 +222,7 @@ class RetrainConfig:
     label_smoothing: float = ranged(0.1, 0, 0.9)
     dropout: float = ranged(0.0, 0, 0.9)
     drop_path: float = ranged(0.0, 0, 0.9)
-    checkpoint_epochs: int = ranged(1, 1)
+    checkpoint_epochs: int = ranged(5, 1)
     space: dict[str, Any] = field(default_factory=dict)
 
 
@@ -283,7 +279,7 @@ def build_config(composed: Any) -> Config:
     space = build_space_config(space_values)
     config = _merge(Config, values, "")
     config.space = space
-    _check_ranges(config, "")
+    check_ranges(config, "")
     budget = config.budget
     limits = (budget.rounds, budget.architectures, budget.minutes, budget.table_seconds)
     if config.architecture is None and not any(limits):
@@ -318,6 +314,13 @@ def _check_combination(config: Config) -> None:
     if table and config.architecture is not None:
         raise RlnasError("architecture= retrains a network, which a table does not have; leave it out")
     retrain = config.retrain
+    for key, rate in (("child.drop_path", config.child.drop_path), ("retrain.drop_path", retrain.drop_path)):
+        if rate and config.space.name in WITHOUT_BYPASS:
+            raise RlnasError(
+                f"{key}={rate:g} replaces the output of a layer's operator by its skips, but in "
+                f"space={config.space.name} the skips are inputs of that operator, so nothing would be left; set it "
+                "to 0, or choose space=nasrl"
+            )
     if config.execution.cuda_graphs and (retrain.dropout or retrain.drop_path):
         raise RlnasError(
             "execution.cuda_graphs=true replays the kernels of retraining, but "
@@ -334,24 +337,8 @@ def build_space_config(values: dict[str, Any]) -> SpaceConfig:
     if name not in SPACE_CONFIGS:
         raise RlnasError(f"space.name is '{name}', expected one of {', '.join(SPACE_CONFIGS)}")
     space: SpaceConfig = _merge(SPACE_CONFIGS[name], values, "space.")
-    _check_ranges(space, "space.")
+    check_ranges(space, "space.")
     return space
-
-
-def to_dict(config: Any) -> dict[str, Any]:
-    """The configuration as plain data, for JSON and for comparing two of them."""
-    return dataclasses.asdict(config)
-
-
-def flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested plain data as dotted keys, as one would write them on the command line."""
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        if isinstance(value, dict) and value:
-            flat.update(flatten(value, f"{prefix}{key}."))
-        else:
-            flat[prefix + key] = value
-    return flat
 
 
 def read_composed(path: Path) -> Any:
@@ -406,20 +393,3 @@ def suggest(key: str, schema: Any = None) -> str:
     close = difflib.get_close_matches(last, known, n=1)
     hint = f"; did you mean {close[0]}?" if close else ""
     return f"{hint} (known here: {', '.join(known)})"
-
-
-def _check_ranges(config: Any, prefix: str) -> None:
-    for item in dataclasses.fields(config):
-        value, key, rule = getattr(config, item.name), prefix + item.name, item.metadata
-        if dataclasses.is_dataclass(value):
-            _check_ranges(value, f"{key}.")
-        elif "choices" in rule and value not in rule["choices"]:
-            raise RlnasError(f"{key} is '{value}', expected one of {', '.join(rule['choices'])}")
-        elif "low" in rule:
-            low, high, above = rule["low"], rule["high"], rule["above"]
-            inside = (low < value if above else low <= value) and value <= high
-            if not inside:  # also true for nan
-                bounds = f"{'above' if above else 'at least'} {low:g}"
-                if high < math.inf:
-                    bounds += f" and at most {high:g}"
-                raise RlnasError(f"{key} is {value}, expected a number {bounds}")

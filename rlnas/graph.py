@@ -23,6 +23,8 @@ class Node:
     key: the weight key, without a dot (it names a torch module). Two architectures share a parameter if and
         only if their nodes carry the same key; None for a node without parameters.
     layer: the layer of the architecture the node belongs to, from 1; 0 for stem and head (drawing only).
+    own: of a sum that joins a layer with its skips, the position in `inputs` of the output of the layer's own
+        operator: what drop path drops. The other inputs do not pass through that operator. None for any other node.
     """
 
     operator: str
@@ -32,6 +34,7 @@ class Node:
     stride: tuple[int, int] = (1, 1)
     key: str | None = None
     layer: int = 0
+    own: int | None = None
 
 
 @dataclass(frozen=True)
@@ -90,6 +93,7 @@ class GraphBuilder:
         stride: tuple[int, int] = (1, 1),
         size: tuple[int, int] | None = None,
         layer: int = 0,
+        own: int | None = None,
     ) -> int:
         """Append a node and return its index.
 
@@ -100,7 +104,7 @@ class GraphBuilder:
         if size is None:
             height, width = self.output_size(inputs[0])
             size = (-(-height // stride[0]), -(-width // stride[1]))
-        self.nodes.append(Node(operator, tuple(inputs), channels, size, stride, key, layer))
+        self.nodes.append(Node(operator, tuple(inputs), channels, size, stride, key, layer, own))
         return len(self.nodes) - 1
 
     def build(self) -> Graph:

@@ -91,7 +91,7 @@ def _distinct(graphs: Sequence[Graph]) -> tuple[list[tuple[int, ...]], list[Node
         for node in graph.nodes:
             inputs = tuple(INPUT if source == INPUT else path[source] for source in node.inputs)
             # not `layer`: it says where a node is drawn, not what it computes
-            signature = (node.operator, node.key, inputs, node.channels, node.size, node.stride)
+            signature = (node.operator, node.key, inputs, node.channels, node.size, node.stride, node.own)
             number = numbers.setdefault(signature, len(distinct))
             if number == len(distinct):
                 distinct.append(replace(node, inputs=inputs))

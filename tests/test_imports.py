@@ -13,7 +13,10 @@ ROOT = Path(rlnas.__path__[0])
 ORDER = (
     "errors",
     "operators",
+    "ranges",
+    "plain_data",
     "config",
+    "presets",
     "seeding",
     "graph",
     "merge",

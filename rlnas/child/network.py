@@ -10,8 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from rlnas.child.checks import check_normalised, check_pixels
 from rlnas.child.weights import Weights
 from rlnas.data import prepare
+from rlnas.errors import RlnasError
 from rlnas.graph import INPUT, Graph, Node
 from rlnas.merge import Merged, merge
 
@@ -24,7 +26,8 @@ class Noise:
 
     dropout: share of the pooled features zeroed before the classifier.
     drop_path: probability, for each image, that a layer which has skips loses its own operator's output
-        and passes on the skips alone (Larsson et al. 2017; the rest is rescaled).
+        and passes on the skips alone; where it is kept it is divided by 1 - drop_path (Larsson et al. 2017).
+        The graph says which input of a sum that is (`Node.own`); other sums are left alone.
     """
 
     dropout: float
@@ -76,8 +79,10 @@ def apply(node: Node, inputs: list[Tensor], module: nn.Sequential | None, noise:
     """The output (b, node.channels, h, w) of one node, or the class scores (b, k) of the head."""
     x = inputs[0]  # (b, c, h, w)
     if node.operator == "sum":
-        if noise is not None:
-            x = noise.drop(x, noise.drop_path, (x.shape[0], 1, 1, 1))
+        if noise is not None and node.own is not None:
+            inputs = list(inputs)
+            inputs[node.own] = noise.drop(inputs[node.own], noise.drop_path, (x.shape[0], 1, 1, 1))
+            x = inputs[0]
         if len(inputs) > 1:
             x = x + inputs[1]
         for skip in inputs[2:]:
@@ -101,6 +106,9 @@ def apply(node: Node, inputs: list[Tensor], module: nn.Sequential | None, noise:
 class Child(nn.Module):
     """A stand-alone network: one graph and a private set of weights.
 
+    It computes as it was trained: operators in `dtype` (float32, or bfloat16 by autocast) and in the memory
+    format of `weights`. Where the processor lacks bfloat16, torch emulates it: the same kind of numbers, slower.
+
     classes: names of the k classes. mean, std: per channel, on the scale 0..1, of the images it was
     trained on.
     """
@@ -108,24 +116,56 @@ class Child(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, graph: Graph, weights: Weights, *, classes: tuple[str, ...], mean: Tensor, std: Tensor):
+    def __init__(
+        self,
+        graph: Graph,
+        weights: Weights,
+        *,
+        classes: tuple[str, ...],
+        mean: Tensor,
+        std: Tensor,
+        dtype: torch.dtype = torch.float32,
+    ):
         super().__init__()
         self.graph = graph
         self.weights = weights
         self.classes = classes
+        self.dtype = dtype
         self.register_buffer("mean", mean.float(), persistent=False)
         self.register_buffer("std", std.float(), persistent=False)
         weights.ensure(graph)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Class scores (b, k) of normalised float images (b, c, h, w)."""
-        return run(self.graph, self.weights, images)
+        """Class scores (b, k), float32, of normalised float images (b, c, h, w).
+
+        Normalised means (x - mean) / std with x in 0..1; `predict` does it. Raises RlnasError for images of another
+        type or shape than those it was trained on.
+        """
+        check_normalised(images, self.graph.channels, self.graph.size)
+        layout = torch.channels_last if self.weights.channels_last else torch.contiguous_format
+        images = images.to(self.mean).contiguous(memory_format=layout)  # the network's device and number format
+        with torch.autocast(images.device.type, self.dtype, enabled=self.dtype != torch.float32):
+            return run(self.graph, self.weights, images)
 
     @torch.no_grad()
-    def predict(self, pixels: Tensor) -> Tensor:
-        """Class probabilities (b, k) of uint8 images (b, c, h, w) of the trained size, in eval mode."""
+    def predict(self, pixels: Tensor, batch_size: int = 500) -> Tensor:
+        """Class probabilities (b, k), float32, of uint8 images (b, c, h, w) of the trained size, in eval mode.
+
+        The accuracies in result.json are those of its highest probabilities. Images are computed `batch_size` (>= 1)
+        at a time; another number may change the last digits.
+
+        Raises RlnasError for images of another type or shape than those it was trained on.
+        """
+        check_pixels(pixels, self.graph.channels, self.graph.size)
+        if batch_size < 1:
+            raise RlnasError(f"batch_size is {batch_size}, expected at least 1")
         was_training = self.training
         self.eval()
-        probabilities: Tensor = self(prepare(pixels.to(self.mean.device), self.mean, self.std)).softmax(dim=1)
-        self.train(was_training)
-        return probabilities
+        try:
+            parts = [
+                self(prepare(part.to(self.mean.device), self.mean, self.std, self.weights.channels_last)).softmax(dim=1)
+                for part in pixels.split(batch_size)
+            ]
+        finally:
+            self.train(was_training)
+        return torch.cat(parts)

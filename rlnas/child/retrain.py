@@ -12,7 +12,7 @@ from rlnas.child.norm import train_mode
 from rlnas.child.trainer import Sgd, Trainer
 from rlnas.child.weights import Weights
 from rlnas.config import RetrainConfig
-from rlnas.data import ImageData, Images, prepare
+from rlnas.data import ImageData, Images
 from rlnas.errors import RlnasError
 from rlnas.execution import Execution
 from rlnas.graph import Graph
@@ -35,7 +35,7 @@ def new_child(graph: Graph, data: ImageData, *, execution: Execution, seed: int)
         channels_last=execution.channels_last,
         compile=execution.compile,
     )
-    child = Child(graph, weights, classes=data.classes, mean=data.mean, std=data.std)
+    child = Child(graph, weights, classes=data.classes, mean=data.mean, std=data.std, dtype=execution.dtype)
     return child.to(execution.device)
 
 
@@ -103,14 +103,7 @@ class Retraining:
         self.trainer.restore(state)
 
 
-@torch.no_grad()
-def accuracy(child: Child, images: Images, execution: Execution, batch_size: int = 500) -> float:
-    """Share in 0..1 of `images` that the child, with its running BN statistics, classifies correctly."""
-    child.eval()
-    correct = torch.zeros((), dtype=torch.int64, device=execution.device)
-    for pixels, labels in zip(images.pixels.split(batch_size), images.labels.split(batch_size), strict=True):
-        batch = prepare(pixels, child.mean, child.std, execution.channels_last)
-        with execution.autocast():
-            scores = child(batch)  # (b, k)
-        correct += (scores.argmax(dim=1) == labels).sum()
-    return int(correct) / len(images)
+def accuracy(child: Child, images: Images, batch_size: int = 500) -> float:
+    """Share in 0..1 of `images` whose label has the highest of the probabilities that `child.predict` gives."""
+    found = child.predict(images.pixels, batch_size).argmax(dim=1)  # (b,)
+    return int((found == images.labels.to(found.device)).sum()) / len(images)

@@ -3,10 +3,13 @@
 from collections.abc import Sequence
 from functools import cached_property
 
+from rlnas.config import NasrlConfig
 from rlnas.errors import RlnasError
 from rlnas.graph import INPUT, Graph, GraphBuilder
-from rlnas.operators import ENAS_OPERATORS, check_choosable
+from rlnas.operators import check_choosable
 from rlnas.spaces.chain import ChainSpace
+
+DEFAULTS = NasrlConfig()
 
 
 class NasrlSpace(ChainSpace):
@@ -25,13 +28,13 @@ class NasrlSpace(ChainSpace):
 
     def __init__(
         self,
-        layers: int = 12,
-        operators: Sequence[str] = ENAS_OPERATORS,
-        filters: int = 36,
-        reductions: int = 2,
-        widen: int = 1,
-        stem_stride: int = 1,
-        merge: str = "sum",
+        layers: int = DEFAULTS.layers,
+        operators: Sequence[str] = tuple(DEFAULTS.operators),
+        filters: int = DEFAULTS.filters,
+        reductions: int = DEFAULTS.reductions,
+        widen: int = DEFAULTS.widen,
+        stem_stride: int = DEFAULTS.stem_stride,
+        merge: str = DEFAULTS.merge,
     ):
         check_choosable(tuple(operators))
         self.operators = tuple(operators)
@@ -118,10 +121,10 @@ class NasrlSpace(ChainSpace):
                 )
                 for source, name in zip([node, *skips], [number, *names], strict=True)
             ]
-            joined = builder.add("sum", parts, layer=number)
+            joined = builder.add("sum", parts, layer=number, own=0)
             return builder.add("norm_relu", [joined], key=f"layer{number}/join/norm", layer=number)
         if self.merge == "concat":
             return node
         if skips:
-            node = builder.add("sum", [node, *skips], layer=number)
+            node = builder.add("sum", [node, *skips], layer=number, own=0)
         return builder.add("norm", [node], key=f"layer{number}/norm", layer=number)

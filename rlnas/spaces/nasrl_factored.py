@@ -4,10 +4,12 @@ import math
 import re
 from collections.abc import Sequence
 
+from rlnas.config import NasrlFactoredConfig
 from rlnas.errors import RlnasError
 from rlnas.graph import INPUT, Graph, GraphBuilder
 from rlnas.spaces.chain import ChainSpace
 
+DEFAULTS = NasrlFactoredConfig()
 _WORD = re.compile(r"(\d+)x(\d+)x(\d+)(?:s(\d+)x(\d+))?")
 
 
@@ -22,18 +24,21 @@ class NasrlFactoredSpace(ChainSpace):
     the sum of one convolution a source, so that a source's share of the weights is shared between
     architectures that differ in their other skips. Deviation: the edge from the layer before always exists
     (the survey's count), so no layer is without input and no output but the last goes unused.
+
+    Every input of a layer passes through its convolution, the skips too. So no sum has an output of the layer's
+    own that could be dropped in favour of the skips: drop path is refused (rlnas.config).
     """
 
     name = "nasrl_factored"
 
     def __init__(
         self,
-        layers: int = 6,
-        heights: Sequence[int] = (1, 3, 5, 7),
-        widths: Sequence[int] = (1, 3, 5, 7),
-        filters: Sequence[int] = (24, 36, 48, 64),
-        strides_height: Sequence[int] = (1,),
-        strides_width: Sequence[int] = (1,),
+        layers: int = DEFAULTS.layers,
+        heights: Sequence[int] = tuple(DEFAULTS.heights),
+        widths: Sequence[int] = tuple(DEFAULTS.widths),
+        filters: Sequence[int] = tuple(DEFAULTS.filters),
+        strides_height: Sequence[int] = tuple(DEFAULTS.strides_height),
+        strides_width: Sequence[int] = tuple(DEFAULTS.strides_width),
     ):
         self.values = tuple(tuple(values) for values in (heights, widths, filters, strides_height, strides_width))
         named = zip(("heights", "widths", "filters", "strides_height", "strides_width"), self.values, strict=True)

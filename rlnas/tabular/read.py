@@ -1,16 +1,23 @@
 """A tabular benchmark from a CSV or Parquet file; says in one line what is wrong with it."""
 
 import hashlib
+import math
+import re
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from rlnas.config import TableConfig
 from rlnas.errors import RlnasError
 from rlnas.tabular.benchmark import Benchmark
+from rlnas.tabular.cells import SUFFIXES, Cells, read_cells
+
+# digits of ASCII only: float() would also take 1_000, nan and the digits of other scripts
+_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,4})?")
+_LARGEST = 2**63 - 1  # of a count
 
 
 def read_table(config: TableConfig) -> Benchmark:
@@ -22,46 +29,41 @@ def read_table(config: TableConfig) -> Benchmark:
     if not config.path:
         raise RlnasError("space=table needs space.path, a CSV or Parquet file with one row for each architecture")
     path = Path(config.path)
-    frame = _read(path)
+    content = _content(path)
+    table = _Table(path, read_cells(path, content))
     decisions, observed = _names(config.decisions, "decisions"), _names(config.reward, "reward")
-    optional = {"seconds": config.seconds, "params": config.params, "flops": config.flops}
-    wanted = [*decisions, *observed, *([config.score] if config.score else []), *filter(None, optional.values())]
-    missing = [name for name in wanted if name not in frame.columns]
-    if missing:
-        raise RlnasError(f"{path} has no column {', '.join(missing)}; it has {', '.join(map(str, frame.columns))}")
+    counts, wanted = {"params": config.params, "flops": config.flops}, [*decisions, *observed]
+    wanted += [name for name in (config.score, config.seconds, *counts.values()) if name]
+    table.check_columns(wanted)
     shared = set(decisions) & set(wanted[len(decisions) :])
     if shared:
         raise RlnasError(f"space.decisions names {', '.join(sorted(shared))}, which is a measured column too")
-    values, chosen = zip(*(_categories(path, frame, name) for name in decisions), strict=True)
-    order = _order(path, decisions, values, np.stack(chosen, axis=1))
-    measured = np.stack([_numbers(path, frame, name) for name in observed], axis=1)[order]  # (n, k)
-    score = _numbers(path, frame, config.score)[order] if config.score else measured.mean(axis=1)
-    costs = {key: _numbers(path, frame, name, low=0)[order] for key, name in optional.items() if name}
+    values, chosen = zip(*(table.categories(name) for name in decisions), strict=True)
+    order = table.order(decisions, values, np.stack(chosen, axis=1))
+    measured = np.stack([table.numbers(name) for name in observed], axis=1)  # (n, k)
+    score = table.numbers(config.score) if config.score else table.mean(measured, observed)
+    table.check_span(np.column_stack([measured, score]), [*observed, *([config.score] if config.score else [])])
     return Benchmark(
         path.stem,
-        hashlib.sha256(path.read_bytes()).hexdigest(),
+        hashlib.sha256(content).hexdigest(),
         tuple(decisions),
         tuple(values),
-        measured,
-        score,
-        costs.get("seconds"),
-        *(costs[key].round().astype(np.int64) if key in costs else None for key in ("params", "flops")),
+        measured[order],
+        score[order],
+        table.numbers(config.seconds, low=0)[order] if config.seconds else None,
+        *(table.counts(name)[order] if name else None for name in counts.values()),
     )
 
 
-def _read(path: Path) -> pd.DataFrame:
-    if path.suffix.lower() not in (".csv", ".parquet"):
-        raise RlnasError(f"space.path={path}: expected a file that ends in .csv or .parquet")
+def _content(path: Path) -> bytes:
+    if path.suffix.lower() not in SUFFIXES:
+        raise RlnasError(f"space.path={path}: expected a file that ends in {' or '.join(SUFFIXES)}")
     try:
-        # as text: 1 and 1.0 and 01 are what the file says; measured columns become numbers later
-        frame = pd.read_csv(path, dtype=str) if path.suffix.lower() == ".csv" else pd.read_parquet(path)
+        return path.read_bytes()
     except FileNotFoundError:
         raise RlnasError(f"space.path={path}: there is no such file") from None
-    except (OSError, ValueError) as error:  # pandas' and pyarrow's own errors are ValueErrors
-        raise RlnasError(f"space.path={path} cannot be read: {str(error).splitlines()[0]}") from None
-    if not len(frame):
-        raise RlnasError(f"{path} has no rows; expected one for each architecture")
-    return frame
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        raise RlnasError(f"space.path={path} cannot be read: {getattr(error, 'strerror', error)}") from None
 
 
 def _names(given: Any, key: str) -> list[str]:
@@ -75,49 +77,139 @@ def _names(given: Any, key: str) -> list[str]:
     return names
 
 
-def _categories(path: Path, frame: pd.DataFrame, name: str) -> tuple[tuple[str, ...], NDArray[np.int64]]:
-    """The values of a decision, numbers in their order and texts in theirs, and each row's index among them."""
-    column = frame[name]
-    if column.isna().any():
-        raise RlnasError(
-            f"{path}, column {name}: row {int(column.isna().argmax()) + 1} is empty; every row needs a value"
+class _Table:
+    """Cells that become decisions and numbers; whatever cannot is an RlnasError with its place in the file."""
+
+    def __init__(self, path: Path, cells: Cells):
+        if not len(cells):
+            raise RlnasError(f"{path} has no rows; expected one for each architecture")
+        self.path = path
+        self.cells = cells
+
+    def check_columns(self, wanted: list[str]) -> None:
+        """RlnasError unless each of these columns is there once."""
+        names = self.cells.names
+        missing = [name for name in wanted if name not in names]
+        if missing:
+            raise RlnasError(f"{self.path} has no column {', '.join(missing)}; it has {', '.join(names)}")
+        twice = sorted({name for name in wanted if names.count(name) > 1})
+        if twice:
+            raise RlnasError(f"{self.path} has several columns {', '.join(twice)}; give each a name of its own")
+
+    def _wrong(self, name: str, row: int, expected: str, text: str) -> RlnasError:
+        got = repr(text if len(text) <= 60 else text[:57] + "...") if text else "an empty cell"
+        advice = ""
+        if "," in text:
+            advice = "; write decimals with a point, and no mark between thousands"
+        elif text.endswith("%"):
+            advice = "; leave out the %"
+        return RlnasError(
+            f"{self.path}, column {name}, {self.cells.place(row)}: expected {expected}, got {got}{advice}"
         )
-    texts = column.astype(str).str.strip()
-    if texts.str.contains(",").any():
-        raise RlnasError(f"{path}, column {name}: values with a comma cannot be written in an architecture's text")
-    found = sorted(texts.unique(), key=_natural)
-    index = {text: number for number, text in enumerate(found)}
-    return tuple(found), texts.map(index).to_numpy(np.int64)
+
+    def categories(self, name: str) -> tuple[tuple[str, ...], NDArray[np.int64]]:
+        """The values of a decision, numbers in their order and texts in theirs, and each row's index among them."""
+        texts = self.cells.column(name)
+        for row, text in enumerate(texts):
+            where = f"{self.path}, column {name}: {self.cells.place(row)}"
+            if not text:
+                raise RlnasError(f"{where} is empty; every row needs a value")
+            if "," in text or len(text.splitlines()) > 1:
+                raise RlnasError(
+                    f"{where} is {text!r}; values with a comma or a line break cannot be written in an architecture's "
+                    "text"
+                )
+        found = sorted(set(texts), key=_natural)
+        self._check_spelling(name, found, texts)
+        index = {text: number for number, text in enumerate(found)}
+        return tuple(found), np.array([index[text] for text in texts], dtype=np.int64)
+
+    def _check_spelling(self, name: str, found: list[str], texts: list[str]) -> None:
+        """RlnasError for 1 and 1.0 in one column: two options where one is meant. 007 and 7 are codes that differ."""
+        first: dict[Decimal, str] = {}
+        for text in found:
+            if _NUMBER.fullmatch(text) and not re.match(r"[+-]?0[0-9]", text):
+                other = first.setdefault(Decimal(text), text)
+                if other != text:
+                    places = [self.cells.place(texts.index(one)) for one in (other, text)]
+                    raise RlnasError(
+                        f"{self.path}, column {name}: {other} ({places[0]}) and {text} ({places[1]}) are one number in "
+                        "two spellings, which would be two values; write it in one way"
+                    )
+
+    def order(
+        self, decisions: list[str], values: tuple[tuple[str, ...], ...], chosen: NDArray[np.int64]
+    ) -> NDArray[np.int64]:
+        """Which row holds each rank: chosen (n, d) indices of values."""
+        counts = [len(options) for options in values]
+        size = math.prod(counts)
+        ranks = np.ravel_multi_index(tuple(chosen.T), counts) if size < 2**62 else np.empty(0, np.int64)
+        unique, first = np.unique(ranks, return_index=True)
+        if size >= 2**62 or (len(unique) < size and len(unique) == len(ranks)):
+            absent = "" if size >= 2**62 else f"; the first is {_text(values, _first_absent(unique), counts)}"
+            raise RlnasError(
+                f"{self.path} has {len(chosen):,} of the {size:,} combinations of {', '.join(decisions)}{absent}; "
+                "every combination needs a row"
+            )
+        if len(ranks) > len(unique):
+            later = int(np.setdiff1d(np.arange(len(ranks)), first)[0])
+            before = int(np.flatnonzero(ranks == ranks[later])[0])
+            raise RlnasError(
+                f"{self.path}: {self.cells.place(later)} repeats the combination "
+                f"{_text(values, int(ranks[later]), counts)} of {self.cells.place(before)}; give each one once, with "
+                "repeated measurements as columns (space.reward=[a,b])"
+            )
+        return first
+
+    def numbers(self, name: str, low: float = -math.inf) -> NDArray[np.float64]:
+        """A measured column (n,); the first cell that is no finite number, or below `low`, is named."""
+        expected = "a finite number" if low == -math.inf else f"a number of at least {low:g}"
+        found = []
+        for row, text in enumerate(self.cells.column(name)):
+            value = float(text) if _NUMBER.fullmatch(text) else math.nan
+            if not math.isfinite(value) or value < low:
+                raise self._wrong(name, row, expected, text)
+            found.append(value)
+        return np.array(found, dtype=np.float64)
+
+    def counts(self, name: str) -> NDArray[np.int64]:
+        """A column of counts (n,), whole numbers from 0 to 2^63 - 1."""
+        found = []
+        for row, text in enumerate(self.cells.column(name)):
+            value = float(text) if _NUMBER.fullmatch(text) else math.nan
+            whole = value >= 0 and value.is_integer()  # not infinite ones; int() then takes no endless text either
+            count = (int(text) if text.isdecimal() else int(value)) if whole else -1
+            if not 0 <= count <= _LARGEST:
+                raise self._wrong(name, row, "a whole number (a count, not millions of it) from 0 to 2^63 - 1", text)
+            found.append(count)
+        return np.array(found, dtype=np.int64)
+
+    def mean(self, measured: NDArray[np.float64], names: list[str]) -> NDArray[np.float64]:
+        """The mean (n,) of repeats (n, k)."""
+        with np.errstate(over="ignore"):
+            mean: NDArray[np.float64] = measured.mean(axis=1)
+        wrong = ~np.isfinite(mean)
+        if wrong.any():
+            row = int(wrong.argmax())
+            raise RlnasError(
+                f"{self.path}, {self.cells.place(row)}: the mean of {', '.join(names)} is no finite number, they are "
+                f"{', '.join(f'{value:g}' for value in measured[row])}; give them in another unit"
+            )
+        return mean
+
+    def check_span(self, measured: NDArray[np.float64], names: list[str]) -> None:
+        """RlnasError where a difference of two measurements, such as a regret, would be infinite."""
+        low, high = float(measured.min()), float(measured.max())
+        if math.isinf(high - low):
+            raise RlnasError(
+                f"{self.path}: {', '.join(names)} range from {low:g} to {high:g}, and their difference is no finite "
+                "number; give them in another unit"
+            )
 
 
 def _natural(text: str) -> tuple[int, float, str]:
-    try:
-        return (0, float(text), text)
-    except ValueError:
-        return (1, 0.0, text)
-
-
-def _order(
-    path: Path, decisions: list[str], values: tuple[tuple[str, ...], ...], chosen: NDArray[np.int64]
-) -> NDArray[np.int64]:
-    """Which row holds each rank: chosen (n, d) indices of values."""
-    counts = [len(options) for options in values]
-    size = int(np.prod([float(count) for count in counts]))
-    ranks = np.ravel_multi_index(tuple(chosen.T), counts) if size < 2**62 else np.empty(0, np.int64)
-    unique, first = np.unique(ranks, return_index=True)
-    if size >= 2**62 or (len(unique) < size and len(unique) == len(ranks)):
-        absent = "" if size >= 2**62 else f"; the first is {_text(values, _first_absent(unique), counts)}"
-        raise RlnasError(
-            f"{path} has {len(chosen):,} of the {size:,} combinations of {', '.join(decisions)}{absent}; every "
-            "combination needs a row"
-        )
-    if len(ranks) > len(unique):
-        later = np.setdiff1d(np.arange(len(ranks)), first)[0]
-        raise RlnasError(
-            f"{path}: row {later + 1} repeats the combination {_text(values, int(ranks[later]), counts)}; give each "
-            "one once, with repeated measurements as columns (space.reward=[a,b])"
-        )
-    return first
+    """Numbers by size, then texts by their letters."""
+    return (0, float(text), text) if _NUMBER.fullmatch(text) else (1, 0.0, text)
 
 
 def _first_absent(unique: NDArray[np.int64]) -> int:
@@ -127,14 +219,3 @@ def _first_absent(unique: NDArray[np.int64]) -> int:
 
 def _text(values: tuple[tuple[str, ...], ...], rank: int, counts: list[int]) -> str:
     return ",".join(options[index] for options, index in zip(values, np.unravel_index(rank, counts), strict=True))
-
-
-def _numbers(path: Path, frame: pd.DataFrame, name: str, low: float = -np.inf) -> NDArray[np.float64]:
-    """A measured column; RlnasError names the first row that is no finite number, or below `low`."""
-    numbers = pd.to_numeric(frame[name], errors="coerce").to_numpy(np.float64)
-    wrong = ~np.isfinite(numbers) | (numbers < low)
-    if wrong.any():
-        row = int(wrong.argmax())
-        bounds = "a finite number" if np.isinf(low) else f"a number of at least {low:g}"
-        raise RlnasError(f"{path}, column {name}, row {row + 1}: expected {bounds}, got '{frame[name].iloc[row]}'")
-    return numbers

@@ -553,12 +553,12 @@ def test_resumed_retraining_equals_uninterrupted(data, execution, graphs, throug
 def test_retraining_learns(data, execution, graphs):
     config = RetrainConfig(epochs=10, batch_size=16, label_smoothing=0.0)
     retraining = Retraining(config, graphs[0], data, execution=execution, seed=0)
-    before = accuracy(new_child(graphs[0], data, execution=execution, seed=0), data.valid, execution)
+    before = accuracy(new_child(graphs[0], data, execution=execution, seed=0), data.valid)
     epochs = []
     child = retraining.train(lambda epoch, _: epochs.append(epoch))
     assert epochs == list(range(1, 11))
     assert not child.training
-    assert accuracy(child, data.valid, execution, batch_size=7) > max(before, 0.9)
+    assert accuracy(child, data.valid, batch_size=7) > max(before, 0.9)
 
 
 # -- randomness --------------------------------------------------------------------------------------------
@@ -576,7 +576,7 @@ def test_nothing_draws_from_torchs_global_generator(supernet, data, execution, g
         evaluator.evaluate_fully([(1, 2, 2, 1)])
     config = RetrainConfig(epochs=1, batch_size=16, dropout=0.2, drop_path=0.2)
     child = Retraining(config, graphs[0], data, execution=execution, seed=0).train(lambda *_: None)
-    accuracy(child, data.valid, execution)
+    accuracy(child, data.valid)
     assert torch.equal(torch.get_rng_state(), before)
 
 

@@ -72,16 +72,16 @@ WRONG = {
     "duplicate rows": (
         lambda f: pd.concat([f, f.iloc[:1]]),
         {},
-        r"row 13 repeats the combination .*; give each one once",
+        r"line 14 repeats the combination .* of line 2; give each one once",
     ),
     "nan": (
         lambda f: f.assign(acc_a=f.acc_a.where(f.index != 3)),
         {},
-        r"column acc_a, row 4: expected a finite number",
+        r"column acc_a, line 5: expected a finite number, got an empty cell",
     ),
     "infinite": (lambda f: f.assign(acc_a=f.acc_a.astype(float).where(f.index != 3, np.inf)), {}, "got 'inf'"),
-    "text as reward": (lambda f: f.assign(acc_a="good"), {}, r"row 1: expected a finite number, got 'good'"),
-    "empty decision": (lambda f: f.assign(act=f.act.where(f.index != 5)), {}, r"column act: row 6 is empty"),
+    "text as reward": (lambda f: f.assign(acc_a="good"), {}, r"line 2: expected a finite number, got 'good'"),
+    "empty decision": (lambda f: f.assign(act=f.act.where(f.index != 5)), {}, r"column act: line 7 is empty"),
     "comma": (lambda f: f.assign(act=f.act + ",x"), {}, "values with a comma"),
     "wrong column": (lambda f: f, {"reward": "accuracy"}, r"no column accuracy; it has depth, act, width, acc_a"),
     "wrong decision": (lambda f: f, {"decisions": ["depth", "kernel"]}, r"no column kernel"),
@@ -96,7 +96,7 @@ WRONG = {
     "negative seconds": (
         lambda f: f.assign(sec=-1),
         {"seconds": "sec"},
-        "column sec, row 1: expected a number of at least 0",
+        "column sec, line 2: expected a number of at least 0",
     ),
     "no rows": (lambda f: f.iloc[:0], {}, "has no rows"),
 }
