@@ -12,7 +12,7 @@ from rlnas.errors import RlnasError
 from rlnas.report.comparison import Comparison, compare, load_runs
 from rlnas.report.comparison.curves import over_architectures, over_seconds
 from rlnas.report.comparison.permutation import permutation_test
-from rlnas.report.comparison.words import answer, protocol
+from rlnas.report.comparison.words import answer, p_value, protocol
 from rlnas.seeding import numpy_stream
 from tests.report.comparison_folders import OPTIMUM, write_run, write_sweep
 
@@ -195,3 +195,13 @@ def test_a_group_has_the_same_numbers_whoever_stands_beside_it(tmp_path: Path):
     alone = compared(write_sweep(tmp_path / "alone", {"random": 0}))
     both = compared(write_sweep(tmp_path / "both", {"random": 0, "ppo": 1}))
     assert alone.cells["random", 50] == both.cells["random", 50]
+
+
+def test_a_p_is_not_rounded_across_the_level():
+    assert [p_value(p) for p in (0.0123, 0.04996, 0.05, 0.0501, 0.00001)] == [
+        "= 0.012",
+        "= 0.04996",
+        "= 0.05",
+        "= 0.05",
+        "< 0.0001",
+    ]

@@ -6,7 +6,7 @@ from importlib import metadata
 from typing import Any
 
 from rlnas.report.command import quoted, shown_folder, without_home
-from rlnas.report.comparison.results import Cell, Comparison, Group, MeanTest
+from rlnas.report.comparison.results import SIGNIFICANT, Cell, Comparison, Group, MeanTest
 from rlnas.report.text import NONE, dataset
 
 PACKAGES = ("rlnas", "numpy", "scipy", "pandas", "matplotlib")  # that this comparison was computed with
@@ -134,8 +134,11 @@ def signed(comparison: Comparison, amount: float) -> str:
 
 
 def p_value(p: float) -> str:
-    """`= 0.012`, or `< 0.0001`."""
-    return "< 0.0001" if p < 0.0001 else f"= {p:.2g}"
+    """`= 0.012`, or `< 0.0001`; with as many digits as it takes to stay on its side of 0.05."""
+    if p < 0.0001:
+        return "< 0.0001"
+    texts = (f"{p:.{digits}g}" for digits in range(2, 17))
+    return f"= {next(text for text in texts if (float(text) < SIGNIFICANT) == (p < SIGNIFICANT))}"
 
 
 # -- how it was done -----------------------------------------------------------------------------------
