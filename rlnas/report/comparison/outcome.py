@@ -55,8 +55,8 @@ def paired(group: Group, baseline: Group) -> bool:
 
     Runs over a table are never pairs: queries draw their noise in the order in which they come, so that runs of equal
     seed share at most the architectures with which some controllers begin at random. That makes the test of
-    independent runs more cautious, not less. Where some seeds have no partner all runs count as independent, so that the test is of
-    the means that are printed.
+    independent runs more cautious, not less. Where some seeds have no partner all runs count as independent, so that
+    the test is of the means that are printed.
     """
     if group.tabular or group.seeds != baseline.seeds:
         return False

@@ -45,9 +45,9 @@ def _reading_tests(comparison: Comparison) -> list[str]:
         for name, count in sizes.items()
     )
     pairing = (
-        "Runs over a table count as independent: each query draws its noise in the order in which it comes, so that runs "
-        "of equal seed share at most the architectures with which some controllers begin at random, which makes the test "
-        "more cautious."
+        "Runs over a table count as independent: each query draws its noise in the order in which it comes, so that "
+        "runs of equal seed share at most the architectures with which some controllers begin at random, which makes "
+        "the test more cautious."
         if comparison.tabular
         else "Runs on images are pairs if both controllers have the same seeds and the same data settings: runs of "
         "equal seed then share their split. Otherwise all runs count as independent."
