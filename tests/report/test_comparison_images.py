@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from rlnas.report.comparison import Comparison, compare, load_runs, write_comparison
+from rlnas.report.comparison import Comparison, compare, load_runs, tables, write_comparison
 from rlnas.report.comparison.words import answer
 from tests.report.comparison_folders import write_run
 
@@ -58,6 +58,7 @@ def test_the_retrained_network_decides_whatever_the_supernets_say(tmp_path: Path
     assert (test.low, test.high) == pytest.approx(tuple(stats.ttest_rel(HIGH, LOW).confidence_interval()))
     assert comparison.cells["ppo", 20].mean == pytest.approx(0.825)
     assert comparison.validation["ppo"].mean == pytest.approx(0.835)
+    assert tables.tests(comparison, "random")[0][2] == "6 pairs"
     assert "After retraining ppo is better than random search: mean test accuracy 0.8250 vs 0.7250" in answer(
         comparison
     )

@@ -134,7 +134,7 @@ def _time_unit(seconds: float) -> tuple[str, float]:
 def _measured(comparison: Comparison, measure: str) -> str:
     if comparison.tabular:
         return f"{measure.capitalize()} of the incumbent"
-    return "Accuracy of the incumbent with its own run's shared weights"
+    return "Accuracy with own shared weights"
 
 
 def _caption(comparison: Comparison, measure: str, axis: str, curves: int) -> str:

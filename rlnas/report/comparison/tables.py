@@ -149,7 +149,7 @@ def tests(comparison: Comparison, baseline: str) -> list[tuple[str, ...]]:
         (
             test.label,
             f"{test.architectures:,}",
-            words.runs(test).removesuffix(" runs").removesuffix(" of runs"),
+            words.runs(test).removesuffix(" runs").removesuffix(" of"),
             words.signed(comparison, test.lead),
             words.interval(comparison, test),
             probability(test.p),

@@ -34,7 +34,7 @@ def headline(comparison: Comparison) -> str:
     baseline = spoken(comparison.baselines[0])
     tests = _last_tests(comparison)
     if not tests:
-        return f"No verdict: {_ranking(comparison, place)}; not tested against {baseline}, for the reason below."
+        return f"No verdict against {baseline}, for the reason below; {_ranking(comparison, place)}."
     leader = _leader(tests)
     if leader.verdict == "better":
         return f"{start} {leader.label} is better than {baseline}: {_against(comparison, leader)}."
