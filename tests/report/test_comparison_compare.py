@@ -6,11 +6,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from rlnas.errors import RlnasError
 from rlnas.report.comparison import Comparison, compare, load_runs
 from rlnas.report.comparison.curves import over_architectures, over_seconds
-from rlnas.report.comparison.words import answer, protocol
+from rlnas.report.comparison.permutation import permutation_test
+from rlnas.report.comparison.words import answer, p_value, protocol
+from rlnas.seeding import numpy_stream
 from tests.report.comparison_folders import OPTIMUM, write_run, write_sweep
 
 
@@ -43,27 +46,48 @@ def test_values_by_hand(tmp_path: Path):
     assert cell.low < 0.35 < cell.high
     assert cell.n == 6
     (test,) = comparison.tests
-    assert (test.label, test.baseline, test.pairs) == ("ppo", "random", 6)
-    # differences .09 .18 .27 .36 .45 and -.01: rank 1 of 21 is against it
-    assert test.effect == pytest.approx((20 - 1) / 21)
-    assert test.p == pytest.approx(2 * 2 / 2**6)  # R- <= 1 in 2 of the 64 sign patterns
+    assert (test.label, test.baseline, test.n, test.n_baseline, test.paired) == ("ppo", "random", 6, 6, False)
+    assert test.lead == pytest.approx(0.35 - 0.76 / 6)
+    expected = stats.ttest_ind(SIX, BETTER, equal_var=False).confidence_interval()
+    assert (test.low, test.high) == pytest.approx(tuple(expected))
+    assert test.p == test.p_holm == pytest.approx(permutation_test(-column(BETTER), -column(SIX))[0])
+    assert test.p_ranks == pytest.approx(stats.mannwhitneyu(SIX, BETTER).pvalue)
     assert test.improvement == pytest.approx(30 / 36)
     assert test.verdict == "not told apart"
 
 
 def test_better_worse_and_equal(tmp_path: Path):
-    half = [value / 2 for value in SIX]
-    comparison = compared(flat(tmp_path, {"random": SIX, "ppo": half, "dqn": SIX}))
+    low = [value - 1 for value in SIX]  # no overlap: 2 of the 924 ways to deal twelve runs are as far apart
+    comparison = compared(flat(tmp_path, {"random": SIX, "ppo": low, "dqn": SIX}))
     verdicts = {test.label: (test.verdict, test.p, test.p_holm) for test in comparison.tests}
     assert verdicts["dqn"] == ("not told apart", 1, 1)
-    assert verdicts["ppo"] == ("not told apart", pytest.approx(2 / 64), pytest.approx(2 * 2 / 64))  # two tests
-    alone = compared(flat(tmp_path / "alone", {"random": SIX, "ppo": half}))
-    assert alone.tests[0].verdict == "better"
-    assert "At 50 architectures ppo is better than random search: mean regret 0.175 vs 0.350" in answer(alone)
-    assert "Holm-adjusted p = 0.031, n = 6 pairs" in answer(alone)
-    other = compared(flat(tmp_path / "other", {"random": half, "ppo": SIX}))
+    assert verdicts["ppo"] == ("better", pytest.approx(2 / 924), pytest.approx(2 * 2 / 924))  # two tests
+    alone = compared(flat(tmp_path / "alone", {"random": SIX, "ppo": low}))
+    assert "At 50 architectures ppo is better than random search: mean regret -0.650 vs 0.350, lead +1.000" in answer(
+        alone
+    )
+    assert "Holm-adjusted p = 0.0022, n = 6 and 6 runs" in answer(alone)
+    other = compared(flat(tmp_path / "other", {"random": low, "ppo": SIX}))
     assert other.tests[0].verdict == "worse"
     assert "no controller is shown to be better than random search; the first is ppo" in answer(other)
+    assert "lead -1.000" in answer(other)
+
+
+def test_a_controller_that_fails_badly_in_some_runs_is_not_better(tmp_path: Path):
+    """A hundred runs a side, twelve of which fail: most pairs and the median favour the one of the worse mean."""
+    rng = numpy_stream(0, "failing")
+    often = [0.05 + 0.01 * rng.random() for _ in range(88)]
+    regrets = {"random": [0.1 + 0.02 * rng.random() for _ in range(100)], "ppo": [*often, *[1.4] * 12]}
+    comparison = compared(flat(tmp_path, regrets, n=5))
+    (test,) = comparison.tests
+    assert comparison.cells["ppo", 5].mean > 1.9 * comparison.cells["random", 5].mean
+    assert (test.verdict, test.lead < 0, test.high < 0) == ("worse", True, True)
+    assert test.p_ranks < 0.001  # of ranks it would be better
+    assert test.improvement > 0.8
+
+
+def column(values: list[float]) -> np.ndarray:
+    return np.array(values)[:, None]
 
 
 def test_every_baseline_has_a_family_of_its_own(tmp_path: Path):
@@ -78,29 +102,30 @@ def test_every_baseline_has_a_family_of_its_own(tmp_path: Path):
         assert min(test.p_holm for test in family) >= min(9 * min(test.p for test in family), 1) - 1e-12
 
 
-def test_pairs_are_of_equal_seed_and_unpaired_ones_are_told(tmp_path: Path):
-    flat(tmp_path, {"random": SIX, "ppo": [*BETTER, 9.0]})
-    comparison = compared(tmp_path)
-    assert comparison.tests[0].pairs == 6
-    assert any("ppo is tested against random on the 6 seeds that both have" in text for text in comparison.warnings)
+def test_runs_over_a_table_are_independent_whatever_their_seeds(tmp_path: Path):
+    flat(tmp_path / "same", {"random": SIX, "ppo": BETTER})
+    flat(tmp_path / "other", {"random": SIX})
+    for seed, regret in enumerate(BETTER, 100):
+        write_run(tmp_path / "other" / f"p{seed}", [OPTIMUM - regret] * 60, score=[OPTIMUM - regret] * 60, seed=seed)
+    same, other = compared(tmp_path / "same"), compared(tmp_path / "other")
+    assert same.tests == other.tests
+    assert not same.tests[0].paired
+
+
+def test_every_run_counts_in_the_test_as_in_the_mean(tmp_path: Path):
+    comparison = compared(flat(tmp_path, {"random": SIX, "ppo": [*BETTER, 9.0]}))
+    (test,) = comparison.tests
+    assert (test.n, test.n_baseline) == (7, 6)
+    assert test.lead == pytest.approx(comparison.cells["random", 50].mean - comparison.cells["ppo", 50].mean)
     assert dict(protocol(comparison))["runs"] == "n = random 6, ppo 7"
 
 
-def test_seeds_that_never_meet_are_not_tested(tmp_path: Path):
-    flat(tmp_path, {"random": SIX})
-    for seed, regret in enumerate(BETTER, 100):
-        write_run(tmp_path / f"p{seed}", [OPTIMUM - regret] * 60, score=[OPTIMUM - regret] * 60, seed=seed)
-    comparison = compared(tmp_path)
-    assert comparison.tests == ()
-    assert any("No test of ppo against random" in text for text in comparison.warnings)
-
-
 def test_too_few_seeds_to_be_significant_are_told(tmp_path: Path):
-    comparison = compared(flat(tmp_path, {"random": SIX[:5], "ppo": BETTER[:5]}))
+    comparison = compared(flat(tmp_path, {"random": SIX[:3], "ppo": BETTER[:3]}))
     told = [text for text in comparison.warnings if "no difference can be significant" in text]
     assert told == [
-        "Against random no difference can be significant: with 5 pairs of seeds and 1 test p (Holm) is at least "
-        "0.062; that takes 6 seeds"
+        "Against random no difference can be significant: with 3 and 3 runs and 1 test p (Holm) is at least 0.1; "
+        "that takes 4 runs of each"
     ]
 
 
@@ -147,18 +172,6 @@ def test_no_finished_run_is_refused_with_the_reasons(tmp_path: Path):
         compared(tmp_path)
 
 
-def test_shared_weights_are_compared_by_score(tmp_path: Path):
-    for name, accuracy in {"random": 0.5, "ppo": 0.6}.items():
-        for seed in range(6):
-            write_run(tmp_path / f"{name}{seed}", [accuracy + 0.01 * seed] * 50, controller=name, seed=seed)
-    comparison = compared(tmp_path)
-    assert comparison.measure == "score"
-    assert comparison.groups[0].label == "ppo"
-    assert comparison.tests[0].verdict == "better"
-    assert comparison.cells["ppo", 50].mean == pytest.approx(0.625)
-    assert comparison.has_time
-
-
 def test_look_ups_have_no_time_unless_the_table_has_it(tmp_path: Path):
     assert compared(flat(tmp_path / "a", {"random": SIX})).has_time
     assert not compared(flat(tmp_path / "b", {"random": SIX}, simulated=False)).has_time
@@ -182,3 +195,13 @@ def test_a_group_has_the_same_numbers_whoever_stands_beside_it(tmp_path: Path):
     alone = compared(write_sweep(tmp_path / "alone", {"random": 0}))
     both = compared(write_sweep(tmp_path / "both", {"random": 0, "ppo": 1}))
     assert alone.cells["random", 50] == both.cells["random", 50]
+
+
+def test_a_p_is_not_rounded_across_the_level():
+    assert [p_value(p) for p in (0.0123, 0.04996, 0.05, 0.0501, 0.00001)] == [
+        "= 0.012",
+        "= 0.04996",
+        "= 0.05",
+        "= 0.05",
+        "< 0.0001",
+    ]

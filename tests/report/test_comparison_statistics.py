@@ -25,7 +25,6 @@ def test_standard_error():
 
 def test_signed_rank_of_pairs_that_are_all_better():
     assert statistics.signed_rank(np.array([0.1, 0.2, 0.3, 0.4, 0.5, 0.6])) == pytest.approx(2 / 2**6)
-    assert statistics.smallest_p(6) == 2 / 2**6
     assert statistics.signed_rank(np.array([1.0, 2, -3])) == pytest.approx(1)  # R+ = R- = 3
 
 
@@ -46,18 +45,55 @@ def test_signed_rank_with_ties_is_scipys():
     assert statistics.signed_rank(many) == pytest.approx(stats.wilcoxon(many).pvalue)
 
 
-def test_rank_biserial_by_hand():
-    assert statistics.rank_biserial(np.array([3.0, -1, 2])) == pytest.approx((3 + 2 - 1) / 6)
-    assert statistics.rank_biserial(np.array([1.0, -1, 2, 0])) == pytest.approx((1.5 - 1.5 + 3) / 6)
-    assert statistics.rank_biserial(np.array([0.5, 0.1])) == 1
-    assert statistics.rank_biserial(np.zeros(3)) == 0
+@settings(max_examples=40)
+@given(DIFFERENCES)
+def test_swapping_the_two_keeps_p(difference):
+    assert statistics.signed_rank(-difference) == pytest.approx(statistics.signed_rank(difference))
+
+
+def test_rank_sum_by_hand():
+    # 3 against 3, all better: 2 of the 20 ways to deal them
+    assert statistics.rank_sum(np.array([4.0, 5, 6]), np.array([1.0, 2, 3])) == pytest.approx(2 / 20)
+    assert statistics.rank_sum(np.ones(3), np.ones(4)) == 1
+    assert statistics.rank_sum(np.ones(3), np.ones(4) + 1e-12) == 1  # rounding is no difference
+
+
+def test_welch_by_hand():
+    # means 2 and 5, variances 1 and 4: squared errors 1/3 and 4/3
+    found = statistics.welch(np.array([1.0, 2, 3]), np.array([3.0, 5, 7]))
+    assert found.mean == -3
+    assert found.t == pytest.approx(-3 / np.sqrt(5 / 3))
+    assert found.dof == pytest.approx((5 / 3) ** 2 / ((1 / 3) ** 2 / 2 + (4 / 3) ** 2 / 2))
+    reach = stats.t.ppf(0.975, found.dof) * np.sqrt(5 / 3)
+    assert (found.low, found.high) == pytest.approx((-3 - reach, -3 + reach))
 
 
 @settings(max_examples=40)
-@given(DIFFERENCES)
-def test_swapping_the_two_turns_the_effect_and_keeps_p(difference):
-    assert statistics.rank_biserial(-difference) == pytest.approx(-statistics.rank_biserial(difference))
-    assert statistics.signed_rank(-difference) == pytest.approx(statistics.signed_rank(difference))
+@given(st.lists(st.floats(-9, 9), min_size=2, max_size=9), st.integers(2, 9), st.integers(0, 99))
+def test_welch_is_scipys(ours, count, seed):
+    one, other = (
+        np.array(ours) + numpy_stream(seed, "a").normal(size=len(ours)),
+        numpy_stream(seed, "b").normal(size=count),
+    )
+    found, theirs = statistics.welch(one, other), stats.ttest_ind(one, other, equal_var=False)
+    assert (found.t, found.dof, found.p) == pytest.approx((theirs.statistic, theirs.df, theirs.pvalue))
+    assert (found.low, found.high) == pytest.approx(tuple(theirs.confidence_interval()))
+
+
+def test_paired_t_is_scipys():
+    one, other = np.array([1.0, 2, 4, 3]), np.array([0.5, 2.5, 1, 2])
+    found, theirs = statistics.paired_t(one, other), stats.ttest_rel(one, other)
+    assert (found.t, found.dof, found.p) == pytest.approx((theirs.statistic, theirs.df, theirs.pvalue))
+    assert (found.low, found.high) == pytest.approx(tuple(theirs.confidence_interval()))
+
+
+@pytest.mark.parametrize("unit", [1.0, 1e-12, 1e12])
+def test_where_nothing_varies_the_difference_is_certain(unit):
+    same, other = np.full(3, 0.3) * unit, np.full(4, 0.1 + 0.2) * unit  # 0.30000000000000004
+    equal, unequal = statistics.welch(same, other), statistics.welch(same, 2 * other)
+    assert (equal.t, equal.p) == (0, 1)
+    assert (unequal.t, unequal.p) == (-np.inf, 0)
+    assert unequal.low == unequal.high == pytest.approx(-0.3 * unit)
 
 
 def test_probability_of_improvement_by_hand():
@@ -86,11 +122,6 @@ def test_holm_lies_between_p_and_bonferroni_and_keeps_the_order(p):
     assert (adjusted >= p).all()
     assert (adjusted <= np.minimum(len(p) * p, 1) + 1e-12).all()
     assert (np.diff(adjusted[np.argsort(p, kind="stable")]) >= 0).all()
-
-
-def test_pairs_needed():
-    assert statistics.pairs_needed(1, 0.05) == 6  # 2/2^6 = 0.031, 2/2^5 = 0.0625
-    assert statistics.pairs_needed(66, 0.05) == 12  # 66 * 2/2^12 = 0.032
 
 
 def test_bootstrap_of_two_values_reaches_both():

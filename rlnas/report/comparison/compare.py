@@ -10,7 +10,9 @@ from rlnas.report.command import shown_folder
 from rlnas.report.comparison import statistics
 from rlnas.report.comparison.labels import check_same_task, group_runs
 from rlnas.report.comparison.notes import unequal_lengths, warnings
-from rlnas.report.comparison.results import Cell, Comparison, Floats, Group, PairedTest, baselines
+from rlnas.report.comparison.outcome import obstacle, outcome, paired, validation
+from rlnas.report.comparison.permutation import permutation_test, sign_flip_test
+from rlnas.report.comparison.results import Cell, Comparison, Floats, Group, MeanTest, NoVerdict, baselines
 from rlnas.report.comparison.runs import LeftOut, SearchRun
 from rlnas.seeding import numpy_stream
 
@@ -42,24 +44,29 @@ def compare(
         named = [f"{shown_folder(item.folder)} is left out: {item.reason}" for item in left_out]
         raise RlnasError(f"--strict: {'; '.join([*lengths, *named])}; without --strict they are cut, or named")
     groups = [Group(label, own[0].controller, tuple(own), place) for place, (label, own) in enumerate(members.items())]
-    checkpoints = tuple(place for place in CHECKPOINTS if place <= budget) or (budget,)
-    optimum = runs[0].optimum
+    tabular = runs[0].table is not None
+    checkpoints = tuple(place for place in CHECKPOINTS if place <= budget and tabular) or (budget,)
     last = checkpoints[-1]
-    groups.sort(key=lambda group: (-float(group.score(last).mean()), group.label))
+    groups.sort(key=lambda group: (_last_if_unknown(-float(outcome(group, last).mean())), group.label))
+    tests, no_verdicts = _against_baselines(groups, checkpoints)
     whole = Comparison(
         folders=tuple(folders),
         groups=tuple(groups),
         budget=budget,
         checkpoints=checkpoints,
         cells={},
-        tests=tuple(test for baseline in baselines(groups) for test in _family(groups, baseline, checkpoints)),
-        optimum=optimum,
+        validation={},
+        tests=tuple(tests),
+        no_verdicts=tuple(no_verdicts),
+        optimum=runs[0].optimum,
         left_out=tuple(left_out),
-        warnings=tuple(warnings(groups, len(checkpoints), lengths, left_out)),
+        warnings=tuple(warnings(groups, tests, no_verdicts, lengths, left_out)),
     )
     for group in groups:
         for place in checkpoints:
-            whole.cells[group.label, place] = _cell(group.label, place, whole.measured(group.score(place)))
+            whole.cells[group.label, place] = _cell(group.label, place, whole.measured(outcome(group, place)))
+        if not tabular:
+            whole.validation[group.label] = _cell(group.label, last, validation(group))
     return whole
 
 
@@ -70,7 +77,7 @@ def band(label: str, values: Floats) -> tuple[Floats, Floats]:
 
 def _cell(label: str, architectures: int, values: Floats) -> Cell:
     ends = (float("nan"), float("nan"))
-    if len(values) > 1:
+    if len(values) > 1 and np.isfinite(values).all():
         low, high = band(label, values[:, None])
         ends = (float(low[0]), float(high[0]))
     return Cell(
@@ -84,31 +91,52 @@ def _cell(label: str, architectures: int, values: Floats) -> Cell:
     )
 
 
-def _family(groups: Sequence[Group], baseline: Group, checkpoints: Sequence[int]) -> list[PairedTest]:
-    """Every other group against the baseline at every checkpoint: one family for Holm."""
-    tests = []
-    for group in groups:
-        if group is baseline:
-            continue
-        seeds = sorted(set(group.seeds) & set(baseline.seeds))
-        if len(seeds) < 2:
-            continue  # `warnings` says so
-        own = [group.seeds.index(seed) for seed in seeds]
-        other = [baseline.seeds.index(seed) for seed in seeds]
-        for place in checkpoints:
-            mine, theirs = group.score(place), baseline.score(place)
-            difference = mine[own] - theirs[other]
-            tests.append(
-                PairedTest(
-                    group.label,
-                    baseline.label,
-                    place,
-                    len(seeds),
-                    statistics.signed_rank(difference),
-                    float("nan"),
-                    statistics.rank_biserial(difference),
-                    statistics.probability_of_improvement(mine, theirs),
-                )
+def _last_if_unknown(key: float) -> float:
+    return key if np.isfinite(key) else np.inf
+
+
+def _against_baselines(groups: Sequence[Group], checkpoints: Sequence[int]) -> tuple[list[MeanTest], list[NoVerdict]]:
+    """Every other group against each baseline at every checkpoint, a family for Holm each; and what has no test."""
+    tests, no_verdicts = [], []
+    for baseline in baselines(groups):
+        family = []
+        for group in groups:
+            if group is baseline:
+                continue
+            reason = obstacle(group, baseline)
+            if reason is None:
+                family += _tests(group, baseline, checkpoints)
+            else:
+                no_verdicts.append(NoVerdict(group.label, baseline.label, reason))
+        adjusted = statistics.holm(np.array([test.p for test in family]))
+        tests += [replace(test, p_holm=float(p)) for test, p in zip(family, adjusted, strict=True)]
+    return tests, no_verdicts
+
+
+def _tests(group: Group, baseline: Group, checkpoints: Sequence[int]) -> list[MeanTest]:
+    """The tests at all checkpoints, not adjusted yet."""
+    ours = np.stack([outcome(group, place) for place in checkpoints], axis=1)  # (n, p)
+    theirs = np.stack([outcome(baseline, place) for place in checkpoints], axis=1)  # (m, p)
+    pairs = paired(group, baseline)
+    p_values = sign_flip_test(ours, theirs) if pairs else permutation_test(ours, theirs)
+    found = []
+    for place, p, mine, other in zip(checkpoints, p_values, ours.T, theirs.T, strict=True):
+        lead = statistics.paired_t(mine, other) if pairs else statistics.welch(mine, other)
+        found.append(
+            MeanTest(
+                group.label,
+                baseline.label,
+                place,
+                len(mine),
+                len(other),
+                pairs,
+                lead.mean,
+                lead.low,
+                lead.high,
+                float(p),
+                float("nan"),
+                statistics.signed_rank(mine - other) if pairs else statistics.rank_sum(mine, other),
+                statistics.probability_of_improvement(mine, other),
             )
-    adjusted = statistics.holm(np.array([test.p for test in tests]))
-    return [replace(test, p_holm=float(p)) for test, p in zip(tests, adjusted, strict=True)]
+        )
+    return found

@@ -43,11 +43,13 @@ def draw(comparison: Comparison) -> list[Plot]:
     found = []
     for axis, x_name, length, curves in plots:
         for measure in ("regret", "score") if comparison.optimum is not None else ("score",):
-            name, title = f"{measure}_{axis}", f"{measure.capitalize()} of the incumbent over {axis}"
+            name, title = f"{measure}_{axis}", f"{_measured(comparison, measure)} over {axis}"
             with house_style(name):
                 figure = new_figure(title, 3.5 + 0.1 * len(curves))
                 _draw(figure, curves, comparison.optimum, measure, length)
                 figure.axes[0].set_xlabel(x_name)
+                if not comparison.tabular:
+                    figure.axes[0].set_ylabel("accuracy with own shared weights")
                 caption = _caption(comparison, measure, axis, len(groups))
                 found.append(Plot(name, title, caption, to_svg(figure)))
     return found
@@ -129,11 +131,22 @@ def _time_unit(seconds: float) -> tuple[str, float]:
     return ("hours", 3600.0) if seconds >= 7200 else ("minutes", 60.0) if seconds >= 120 else ("seconds", 1.0)
 
 
+def _measured(comparison: Comparison, measure: str) -> str:
+    if comparison.tabular:
+        return f"{measure.capitalize()} of the incumbent"
+    return "Accuracy with own shared weights"
+
+
 def _caption(comparison: Comparison, measure: str, axis: str, curves: int) -> str:
     words = "Mean over seeds" + (
         "; bands: 95% bootstrap intervals of the mean." if any(len(g.runs) > 1 for g in comparison.groups) else "."
     )
-    if measure == "regret":
+    if not comparison.tabular:
+        words += (
+            " Each run's accuracy is that of its own supernet: the curves show how the searches went, and their "
+            "heights do not compare. No verdict rests on them."
+        )
+    elif measure == "regret":
         words += " Lower is better. Where the axis is logarithmic, a regret of 0 lies on its lower edge."
     else:
         words += " Higher is better." + (" Dotted: the optimum." if comparison.optimum is not None else "")

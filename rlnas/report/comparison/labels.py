@@ -11,9 +11,10 @@ from rlnas.report.command import shown_folder
 from rlnas.report.comparison.runs import SearchRun
 from rlnas.report.run import number
 
-# What changes no number of the search up to the common budget, or only says where things are.
-FREE = ("name", "seed", "progress", "resume", "architecture", "data.when_missing")
-FREE_GROUPS = ("execution", "budget", "select", "retrain", "hydra")
+# What changes no number that is compared, up to the common budget, or only says where things are.
+FREE = ("name", "seed", "progress", "resume", "architecture", "data.when_missing", "retrain.checkpoint_epochs")
+FREE_GROUPS = ("execution", "budget", "hydra")
+AFTER_THE_SEARCH = ("select", "retrain")  # of no effect over a table
 AUGMENTATION = ("crop", "flip", "cutout")  # of the training images: no other data
 
 
@@ -40,11 +41,12 @@ def group_runs(runs: Sequence[SearchRun]) -> dict[str, list[SearchRun]]:
 
 
 def searched(run: SearchRun) -> dict[str, Any]:
-    """The part of the configuration that the search's numbers depend on, with dotted keys."""
+    """The part of the configuration that the compared numbers depend on, with dotted keys."""
+    free = FREE_GROUPS if run.table is None else FREE_GROUPS + AFTER_THE_SEARCH
     return {
         key: value
         for key, value in run.config.items()
-        if key not in FREE and key.split(".")[0] not in FREE_GROUPS and key.split(".")[-1] != "path"
+        if key not in FREE and key.split(".")[0] not in free and key.split(".")[-1] != "path"
     }
 
 
@@ -69,7 +71,14 @@ def other_differences(runs: Sequence[SearchRun]) -> list[str]:
     """In what the runs differ besides controller and seed, as `key (value, value)`."""
     configs = [searched(run) for run in runs]
     keys = [key for key in differing(configs) if not key.startswith("controller.")]
-    return [f"{key} ({', '.join(dict.fromkeys(_value(config, key) for config in configs))})" for key in keys]
+    return [_named_values(configs, key) for key in keys]
+
+
+def other_values(runs: Sequence[SearchRun], prefix: str) -> list[str]:
+    """The keys with this prefix that all runs have, with different values, as `key (value, value)`."""
+    configs = [{key: value for key, value in searched(run).items() if key.startswith(prefix)} for run in runs]
+    keys = [key for key in differing(configs) if all(key in config for config in configs)]
+    return [_named_values(configs, key) for key in keys]
 
 
 def check_same_task(runs: Sequence[SearchRun]) -> None:
@@ -86,6 +95,10 @@ def check_same_task(runs: Sequence[SearchRun]) -> None:
     optima = {run.optimum for run in runs}
     if len(optima) > 1:
         raise RlnasError(f"runs of one table name different optima ({optima}); was a result.json edited?")
+
+
+def _named_values(configs: Sequence[Mapping[str, Any]], key: str) -> str:
+    return f"{key} ({', '.join(dict.fromkeys(_value(config, key) for config in configs))})"
 
 
 def _check_same(what: str, names: Sequence[str], prefix: str) -> None:

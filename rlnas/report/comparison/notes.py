@@ -5,9 +5,9 @@ from collections.abc import Sequence
 
 from rlnas.report.command import shown_folder
 from rlnas.report.comparison.labels import other_differences
-from rlnas.report.comparison.results import SIGNIFICANT, Group, baselines
+from rlnas.report.comparison.permutation import runs_needed, smallest_p
+from rlnas.report.comparison.results import SIGNIFICANT, Group, MeanTest, NoVerdict, baselines
 from rlnas.report.comparison.runs import LeftOut, SearchRun
-from rlnas.report.comparison.statistics import pairs_needed, smallest_p
 
 
 def unequal_lengths(members: dict[str, list[SearchRun]], budget: int) -> list[str]:
@@ -25,18 +25,23 @@ def unequal_lengths(members: dict[str, list[SearchRun]], budget: int) -> list[st
         f"{label}: {', '.join(f'{count} run' + ('s' if count > 1 else '') + f' of {n}' for n, count in counts.items())}"
         for label, counts in longer.items()
     )
+    what = "all are" if shortest[0].table is not None else "all curves are"
     return [
-        f"The runs are not equally long: all are cut to the {budget} architectures of the shortest "
+        f"The runs are not equally long: {what} cut to the {budget} architectures of the shortest "
         f"({shown_folder(shortest[0].folder)}{more}); longer are {told}"
     ]
 
 
 def warnings(
-    groups: Sequence[Group], checkpoints: int, lengths: Sequence[str], left_out: Sequence[LeftOut]
+    groups: Sequence[Group],
+    tests: Sequence[MeanTest],
+    no_verdicts: Sequence[NoVerdict],
+    lengths: Sequence[str],
+    left_out: Sequence[LeftOut],
 ) -> list[str]:
     """What a reader must know before believing a number, in sentences without their full stop.
 
-    checkpoints: how many there are. lengths: of `unequal_lengths`.
+    lengths: of `unequal_lengths`.
     """
     found = []
     if left_out:
@@ -51,38 +56,33 @@ def warnings(
     tested = baselines(groups)
     if not tested and len(groups) > 1:
         found.append("No run of the controllers random or evolution is among them, so nothing is tested")
+    reasons: dict[str, list[str]] = {}
+    for one in no_verdicts:
+        reasons.setdefault(one.reason, []).append(f"{one.label} against {one.baseline}")
+    found += [f"No verdict on {', '.join(pairs)}: {reason}" for reason, pairs in reasons.items()]
     for baseline in tested:
-        found += _pairing(groups, baseline, checkpoints)
+        found += _power([test for test in tests if test.baseline == baseline.label])
     other = other_differences([run for group in groups for run in group.runs])
     if other:
         found.append(f"Besides controller and seed the runs differ in {', '.join(other)}")
     return found
 
 
-def _pairing(groups: Sequence[Group], baseline: Group, checkpoints: int) -> list[str]:
-    """Where pairs of equal seeds are too few, or not all seeds have a pair."""
-    found, most = [], {}
-    for group in groups:
-        pairs = len(set(group.seeds) & set(baseline.seeds))
-        if group is baseline or min(len(group.runs), len(baseline.runs)) < 2:
-            continue
-        if pairs < 2:
-            found.append(
-                f"No test of {group.label} against {baseline.label}: tests pair runs of equal seed, and they share "
-                f"{_count(pairs, 'seed')}"
-            )
-            continue
-        most[group.label] = pairs
-        if pairs < max(len(group.runs), len(baseline.runs)):
-            found.append(f"{group.label} is tested against {baseline.label} on the {pairs} seeds that both have")
-    family = len(most) * checkpoints
-    if family and family * smallest_p(max(most.values())) >= SIGNIFICANT:
-        found.append(
-            f"Against {baseline.label} no difference can be significant: with {max(most.values())} pairs of seeds and "
-            f"{_count(family, 'test')} p (Holm) is at least {min(1.0, family * smallest_p(max(most.values()))):.2g}; "
-            f"that takes {pairs_needed(family, SIGNIFICANT)} seeds"
-        )
-    return found
+def _power(family: Sequence[MeanTest]) -> list[str]:
+    """Where the runs are too few for any p of the family to be significant."""
+    if not family:
+        return []
+    best = min(family, key=lambda test: smallest_p(test.n, test.n_baseline, paired=test.paired))
+    least = len(family) * smallest_p(best.n, best.n_baseline, paired=best.paired)
+    if least < SIGNIFICANT:
+        return []
+    needed = runs_needed(len(family), SIGNIFICANT, paired=best.paired)
+    runs = f"{best.n} pairs of runs" if best.paired else f"{best.n} and {best.n_baseline} runs"
+    return [
+        f"Against {best.baseline} no difference can be significant: with {runs} and {_count(len(family), 'test')} "
+        f"p (Holm) is at least {min(1.0, least):.2g}"
+        + ("" if needed is None else f"; that takes {needed} {'pairs' if best.paired else 'runs of each'}")
+    ]
 
 
 def _count(number: int, word: str) -> str:

@@ -5,9 +5,11 @@ from html import escape
 
 from rlnas.report.comparison import tables, words
 from rlnas.report.comparison.figures import Plot, line
+from rlnas.report.comparison.reading import reading
 from rlnas.report.comparison.results import Comparison
 from rlnas.report.style import THEME, inline
 from rlnas.report.template import page
+from rlnas.report.text import NONE
 
 DASH_ARRAYS = {"-": "", "--": "6 3", ":": "2 2", "-.": "7 2 2 2"}
 
@@ -44,7 +46,7 @@ def _numbers(comparison: Comparison) -> str:
         (f"{keys[label]}{escape(label)}", *(escape(cell).replace(" (", "<br>(") for cell in cells))
         for label, *cells in tables.summary(comparison)
     ]
-    numbers = range(1, len(comparison.checkpoints) + 3)
+    numbers = range(1, len(tables.head(comparison)) - 1)
     table = _table(tables.head(comparison), rows, numbers, caption=tables.caption(comparison))
     return f'<section>\n<h2>What each reached</h2>\n<div class="card scroll">{table}</div>\n</section>'
 
@@ -73,8 +75,9 @@ def _tests(comparison: Comparison) -> str:
     parts = []
     for baseline in comparison.baselines:
         rows = tables.tests(comparison, baseline)
-        parts.append(f"<h3>Against {escape(words.spoken(baseline))}, at {last} architectures</h3>")
-        parts.append(_test_table([row for row in rows if row[1] == last]))
+        place = f"at {last} architectures" if comparison.tabular else "by test accuracy of the retrained networks"
+        parts.append(f"<h3>Against {escape(words.spoken(baseline))}, {place}</h3>")
+        parts.append(_test_table([row for row in rows if row[1] in (last, NONE)]))
         if len(comparison.checkpoints) > 1:
             parts.append(f"<details>\n<summary>At all checkpoints</summary>\n{_test_table(rows)}\n</details>")
     if not parts:
@@ -86,12 +89,13 @@ def _tests(comparison: Comparison) -> str:
 def _test_table(rows: Sequence[Sequence[str]]) -> str:
     chosen = [place for place, row in enumerate(rows) if row[-1] == "better"]
     cells = [tuple(escape(cell) for cell in row) for row in rows]
-    return f'<div class="card scroll">{_table(tables.TEST_HEAD, cells, range(1, 7), chosen=chosen)}</div>'
+    table = _table(tables.TEST_HEAD, cells, range(1, len(tables.TEST_HEAD) - 1), chosen=chosen)
+    return f'<div class="card scroll">{table}</div>'
 
 
 def _protocol(comparison: Comparison) -> str:
     rows = [(escape(name), escape(sentence)) for name, sentence in words.protocol(comparison)]
-    read = "\n".join(f"<p>{escape(sentence)}</p>" for sentence in words.reading(comparison))
+    read = "\n".join(f"<p>{escape(sentence)}</p>" for sentence in reading(comparison))
     card = _text_card(_table(("what", "as it was"), rows, ()))
     return f"<section>\n<h2>Protocol</h2>\n{card}\n<h3>How to read it</h3>\n{read}\n</section>"
 

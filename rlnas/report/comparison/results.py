@@ -1,4 +1,4 @@
-"""What a comparison holds: groups of runs, what each reached, the paired tests. All outputs read it."""
+"""What a comparison holds: groups of runs, what each reached, the tests. All outputs read it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,6 +25,11 @@ class Group:
     place: int
 
     @property
+    def tabular(self) -> bool:
+        """Whether the scores are from a table; else networks were trained."""
+        return self.runs[0].table is not None
+
+    @property
     def seeds(self) -> tuple[int, ...]:
         """In the order of the runs."""
         return tuple(run.seed for run in self.runs)
@@ -38,7 +43,8 @@ class Group:
 class Cell:
     """What a group reached after so many architectures, in the comparison's measure.
 
-    low, high: 95% bootstrap interval of the mean; like standard_error NaN for one run.
+    low, high: 95% bootstrap interval of the mean; like standard_error NaN for one run. All are NaN where not
+    every run has a value.
     """
 
     label: str
@@ -52,37 +58,55 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class PairedTest:
-    """A group against a baseline after so many architectures.
+class MeanTest:
+    """A test of a group's mean against a baseline's after so many architectures.
 
-    pairs: seeds that both have. p: of the signed-rank test; p_holm: adjusted for its family. effect:
-    matched-pairs rank-biserial, positive if the group is better. improvement: P(better) over all pairs of runs.
+    n, n_baseline: runs. paired: whether they are pairs, see `outcome.paired`. lead: difference of the means that
+    are printed, positive if the group is better; low, high: its 95% interval, not adjusted for other tests. p: of
+    the permutation test of the means; p_holm: adjusted for its family, it decides. p_ranks: of a test of ranks,
+    which decides nothing. improvement: P(better) over all pairs of runs.
     """
 
     label: str
     baseline: str
     architectures: int
-    pairs: int
+    n: int
+    n_baseline: int
+    paired: bool
+    lead: float
+    low: float
+    high: float
     p: float
     p_holm: float
-    effect: float
+    p_ranks: float
     improvement: float
 
     @property
     def verdict(self) -> str:
         """`better`, `worse`, or `not told apart` where p_holm is not below 0.05."""
-        if self.p_holm >= SIGNIFICANT or self.effect == 0:
+        if self.p_holm >= SIGNIFICANT:
             return "not told apart"
-        return "better" if self.effect > 0 else "worse"
+        return "better" if self.lead > 0 else "worse"
+
+
+@dataclass(frozen=True)
+class NoVerdict:
+    """A group and a baseline that cannot be tested, and why, in words."""
+
+    label: str
+    baseline: str
+    reason: str
 
 
 @dataclass(frozen=True)
 class Comparison:
     """Everything that the outputs say.
 
-    folders: as they were given. groups: best first. budget: architectures that every run has. checkpoints:
-    where the groups are compared. cells: by (label, architectures). optimum: None unless all scores are from a
-    table, whose regret is then the measure. warnings: what a reader must know before believing a number.
+    folders: as they were given. groups: best first, those without a value last. budget: architectures that every
+    run has. checkpoints: where the groups are compared; of searches on images only the end. cells: by (label,
+    architectures). validation: of searches on images, the validation accuracy of the retrained networks by label.
+    optimum: None unless all scores are from a table, whose regret is then the measure. warnings: what a reader
+    must know before believing a number.
     """
 
     folders: tuple[str, ...]
@@ -90,14 +114,23 @@ class Comparison:
     budget: int
     checkpoints: tuple[int, ...]
     cells: dict[tuple[str, int], Cell]
-    tests: tuple[PairedTest, ...]
+    validation: dict[str, Cell]
+    tests: tuple[MeanTest, ...]
+    no_verdicts: tuple[NoVerdict, ...]
     optimum: float | None
     left_out: tuple[LeftOut, ...]
     warnings: tuple[str, ...]
 
     @property
+    def tabular(self) -> bool:
+        """Whether the scores are from a table; else networks were trained."""
+        return self.groups[0].tabular
+
+    @property
     def measure(self) -> str:
-        """`regret`, the lower the better, or `score`, the higher the better."""
+        """`regret`, the lower the better, or, the higher the better, `score` or `test accuracy`."""
+        if not self.tabular:
+            return "test accuracy"
         return "score" if self.optimum is None else "regret"
 
     @property
@@ -108,7 +141,7 @@ class Comparison:
     @property
     def baselines(self) -> list[str]:
         """Labels of the groups that the others are tested against."""
-        return list(dict.fromkeys(test.baseline for test in self.tests))
+        return [group.label for group in baselines(self.groups)] if len(self.groups) > 1 else []
 
     @property
     def has_time(self) -> bool:
@@ -117,14 +150,19 @@ class Comparison:
         known = all(table is None or bool(table.get("simulated_seconds")) for table in tables)
         return known and all(run.seconds[-1] > 0 for run in self.runs)
 
-    def test(self, label: str, baseline: str, architectures: int) -> PairedTest | None:
+    def test(self, label: str, baseline: str, architectures: int) -> MeanTest | None:
         """The test of that family at that place, None if there is none."""
         wanted = (label, baseline, architectures)
         return next((t for t in self.tests if (t.label, t.baseline, t.architectures) == wanted), None)
 
-    def measured(self, score: Floats) -> Floats:
-        """Scores in the comparison's measure."""
-        return score if self.optimum is None else self.optimum - score
+    def no_verdict(self, label: str, baseline: str) -> NoVerdict | None:
+        """Why these two are not tested, None if they are."""
+        wanted = (label, baseline)
+        return next((one for one in self.no_verdicts if (one.label, one.baseline) == wanted), None)
+
+    def measured(self, values: Floats) -> Floats:
+        """Outcomes, of which the higher is better, in the comparison's measure."""
+        return values if self.optimum is None else self.optimum - values
 
 
 def baselines(groups: Sequence[Group]) -> list[Group]:

@@ -54,6 +54,17 @@ class SearchRun:
         """The best score of the table, in its units; None if it is not known."""
         return number((self.table or {}).get("optimum"))
 
+    @property
+    def images(self) -> tuple[Any, ...]:
+        """What decides which images are in the training, validation and test split; equal for equal splits."""
+        data = tuple(sorted((key, str(value)) for key, value in self.config.items() if key.startswith("data.")))
+        return (self.seed, self.result.get("dataset"), self.result.get("dataset_note"), data)
+
+    def accuracy_of(self, split: str) -> float | None:
+        """Accuracy, 0..1, of the retrained network on the split `valid` or `test`; None if none was retrained."""
+        best = self.result.get("best")
+        return number(best.get(f"{split}_accuracy")) if isinstance(best, dict) else None
+
     def __len__(self) -> int:
         return len(self.score)
 

@@ -1,7 +1,11 @@
 """The statistics of the comparison, each a function of plain arrays that a hand can check.
 
-Letters: n seeds, p points of a curve. Differences are signed so that positive means better.
+Letters: n and m runs, p points of a curve. Values are such that higher is better. The tests that decide are in
+permutation.py.
 """
+
+import math
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +16,7 @@ Floats = NDArray[np.float64]
 RESAMPLES = 5000  # of the bootstrap: the ends of a 95% band then move by a few percent of its width
 CONFIDENCE = 0.95
 MOST_EXACT_TIES = 13  # pairs: 2^13 patterns of signs
+ROUNDING = 1e-12  # of the largest value: what is smaller is rounding
 SETTLED = 9  # decimals; differences below are rounding, and would break ties
 
 
@@ -57,15 +62,59 @@ def signed_rank(difference: Floats) -> float:
     return float(every_sign.pvalue)
 
 
-def rank_biserial(difference: Floats) -> float:
-    """Matched-pairs rank-biserial correlation (Kerby 2014): (R+ - R-) / (R+ + R-), in -1..1.
+def rank_sum(ours: Floats, theirs: Floats) -> float:
+    """The two-sided p of the Mann-Whitney rank-sum test of independent samples (n,) and (m,); 1 if all are equal.
 
-    R+ and R- are the rank sums, by size, of the positive and the negative differences; equal sizes share
-    their mean rank, zeros are dropped. 1: better in every pair; 0: as often and as far better as worse.
+    Exact for up to 8 runs a side without ties; a normal approximation, with ties corrected, beyond.
     """
-    kept = _settled(difference)
-    ranks = stats.rankdata(np.abs(kept))
-    return float((ranks * np.sign(kept)).sum() / ranks.sum()) if len(kept) else 0.0
+    ours, theirs = np.round(ours, SETTLED), np.round(theirs, SETTLED)
+    if np.ptp(np.concatenate([ours, theirs])) == 0:
+        return 1.0
+    return float(stats.mannwhitneyu(ours, theirs, alternative="two-sided").pvalue)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A difference of two means. low, high: its 95% interval. t, dof, p: of the t test, two-sided."""
+
+    mean: float
+    low: float
+    high: float
+    t: float
+    dof: float
+    p: float
+
+
+def welch(ours: Floats, theirs: Floats) -> Difference:
+    """Mean of ours minus mean of theirs, by Welch's t: independent samples (n,) and (m,), n, m >= 2.
+
+    scipy's `ttest_ind(equal_var=False)`, but with an answer where nothing varies: p is then 1 or 0.
+    """
+    n, m = len(ours), len(theirs)
+    own, other = float(np.var(ours, ddof=1)) / n, float(np.var(theirs, ddof=1)) / m
+    difference = float(np.mean(ours) - np.mean(theirs))
+    rounding = ROUNDING * float(np.abs(np.concatenate([ours, theirs])).max())
+    if math.sqrt(own + other) <= rounding:
+        return _student(difference, 0.0, n + m - 2, rounding)
+    dof = (own + other) ** 2 / (own**2 / (n - 1) + other**2 / (m - 1))
+    return _student(difference, math.sqrt(own + other), dof, rounding)
+
+
+def paired_t(ours: Floats, theirs: Floats) -> Difference:
+    """Mean of ours minus mean of theirs, by Student's t of the pairs: (n,) and (n,), n >= 2."""
+    rounding = ROUNDING * float(np.abs(np.concatenate([ours, theirs])).max())
+    difference = ours - theirs
+    return _student(float(np.mean(difference)), standard_error(difference), len(difference) - 1, rounding)
+
+
+def _student(difference: float, error: float, dof: float, rounding: float) -> Difference:
+    if error <= rounding:
+        equal = abs(difference) <= rounding
+        t = 0.0 if equal else math.copysign(math.inf, difference)
+        return Difference(difference, difference, difference, t, dof, float(equal))
+    t = difference / error
+    reach = float(stats.t.ppf((1 + CONFIDENCE) / 2, dof)) * error
+    return Difference(difference, difference - reach, difference + reach, t, dof, float(2 * stats.t.sf(abs(t), dof)))
 
 
 def probability_of_improvement(better: Floats, than: Floats) -> float:
@@ -87,16 +136,6 @@ def holm(values: Floats) -> Floats:
     adjusted: Floats = np.empty(len(values))
     adjusted[order] = np.minimum(np.maximum.accumulate(factors * values[order]), 1.0)
     return adjusted
-
-
-def smallest_p(pairs: int) -> float:
-    """The smallest two-sided p that the exact signed-rank test can give: all of so many pairs better."""
-    return min(1.0, 2.0 ** (1 - pairs))
-
-
-def pairs_needed(tests: int, level: float) -> int:
-    """The fewest pairs with which a test can be below the level after Holm's adjustment in a family of so many."""
-    return next(pairs for pairs in range(2, 10_000) if tests * smallest_p(pairs) < level)
 
 
 def _settled(difference: Floats) -> Floats:

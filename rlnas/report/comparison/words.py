@@ -1,12 +1,12 @@
 """The comparison in words: the answer, the protocol, how to read the numbers, how to do it again."""
 
 from collections import Counter
+from collections.abc import Sequence
 from importlib import metadata
 from typing import Any
 
 from rlnas.report.command import quoted, shown_folder, without_home
-from rlnas.report.comparison.results import SIGNIFICANT, Cell, Comparison, Group, PairedTest
-from rlnas.report.comparison.statistics import RESAMPLES
+from rlnas.report.comparison.results import SIGNIFICANT, Cell, Comparison, Group, MeanTest
 from rlnas.report.text import NONE, dataset
 
 PACKAGES = ("rlnas", "numpy", "scipy", "pandas", "matplotlib")  # that this comparison was computed with
@@ -21,15 +21,21 @@ def answer(comparison: Comparison) -> str:
 def headline(comparison: Comparison) -> str:
     """The first sentence of the answer: the best controller against the first baseline."""
     place = comparison.checkpoints[-1]
-    start = f"At {place:,} architectures"
+    start = f"At {place:,} architectures" if comparison.tabular else "After retraining"
     groups = comparison.groups
     if len(groups) == 1:
         cell = comparison.cells[groups[0].label, place]
         number = value(comparison, cell.mean)
+        if number == NONE:
+            return f"{spoken(groups[0].label)} alone, without a retrained network of every run: nothing to compare."
         return f"{start} {spoken(groups[0].label)} has a {comparison.measure} of {number}, {seeds(cell)}."
-    if not comparison.tests:
+    if not comparison.baselines:
         return f"{start}, {_ranking(comparison, place)}; not tested."
-    leader, baseline = _leader(comparison), spoken(comparison.baselines[0])
+    baseline = spoken(comparison.baselines[0])
+    tests = _last_tests(comparison)
+    if not tests:
+        return f"No verdict against {baseline}, for the reason below; {_ranking(comparison, place)}."
+    leader = _leader(tests)
     if leader.verdict == "better":
         return f"{start} {leader.label} is better than {baseline}: {_against(comparison, leader)}."
     lead = f"the first is {leader.label}: {_against(comparison, leader)}"
@@ -38,43 +44,64 @@ def headline(comparison: Comparison) -> str:
 
 def others(comparison: Comparison) -> list[str]:
     """The further sentences of the answer: how each other controller stands to the first baseline."""
-    if not comparison.tests:
+    tests, place, sentences = _last_tests(comparison), comparison.checkpoints[-1], []
+    if not tests:
         return []
-    place, leader, sentences = comparison.checkpoints[-1], _leader(comparison), []
+    leader = _leader(tests)
     for verdict, phrase in (("better", "Also better"), ("not told apart", "Not told apart"), ("worse", "Worse")):
-        tests = [test for test in _last_tests(comparison) if test.verdict == verdict and test.label != leader.label]
-        if tests:
-            named = [f"{test.label} ({_mean(comparison, test.label, place)})" for test in tests]
+        found = [test for test in tests if test.verdict == verdict and test.label != leader.label]
+        if found:
+            named = [f"{test.label} ({_mean(comparison, test.label, place)})" for test in found]
             sentences.append(f"{phrase}: {', '.join(named)}.")
+    missing = [one.label for one in comparison.no_verdicts if one.baseline == comparison.baselines[0]]
+    if missing:
+        sentences.append(f"No verdict, for the reason below: {', '.join(missing)}.")
     return sentences
 
 
-def _last_tests(comparison: Comparison) -> list[PairedTest]:
+def _last_tests(comparison: Comparison) -> list[MeanTest]:
     """Of the first baseline's family, at the last checkpoint, best controller first."""
+    if not comparison.baselines:
+        return []
     found = [
         comparison.test(group.label, comparison.baselines[0], comparison.checkpoints[-1]) for group in comparison.groups
     ]
     return [test for test in found if test is not None]
 
 
-def _leader(comparison: Comparison) -> PairedTest:
+def _leader(tests: Sequence[MeanTest]) -> MeanTest:
     """The best of those that are better than the baseline; without any the best of all."""
-    tests = _last_tests(comparison)
     return next((test for test in tests if test.verdict == "better"), tests[0])
 
 
-def _against(comparison: Comparison, test: PairedTest) -> str:
+def _against(comparison: Comparison, test: MeanTest) -> str:
     mine = _mean(comparison, test.label, test.architectures)
     theirs = _mean(comparison, test.baseline, test.architectures)
-    sign = p_value(test.p_holm)
-    return f"mean {comparison.measure} {mine} vs {theirs}, Holm-adjusted p {sign}, n = {test.pairs} pairs of seeds"
+    return (
+        f"mean {comparison.measure} {mine} vs {theirs}, lead {signed(comparison, test.lead)} (95% interval "
+        f"{interval(comparison, test)}), Holm-adjusted p {p_value(test.p_holm)}, n = {runs(test)}"
+    )
+
+
+def runs(test: MeanTest) -> str:
+    """`6 pairs of runs`, or `6 and 7 runs`."""
+    return f"{test.n} pairs of runs" if test.paired else f"{test.n} and {test.n_baseline} runs"
+
+
+def interval(comparison: Comparison, test: MeanTest) -> str:
+    """`+0.130 to +0.158`."""
+    return f"{signed(comparison, test.low)} to {signed(comparison, test.high)}"
 
 
 def _ranking(comparison: Comparison, place: int) -> str:
     cells = [comparison.cells[group.label, place] for group in comparison.groups]
+    cells = [cell for cell in cells if cell.mean == cell.mean]
+    if not cells:
+        return f"no run has a {comparison.measure}"
     first, *rest = [f"{spoken(cell.label)} {value(comparison, cell.mean)}" for cell in cells[:4]]
     more = f", {len(cells) - 4} others follow" if len(cells) > 4 else ""
-    return f"mean {comparison.measure}: {first} is first, then {', '.join(rest)}{more} ({seeds(cells[0])})"
+    told = f"{first} is first, then {', '.join(rest)}{more}" if rest else f"{first} alone has one"
+    return f"mean {comparison.measure}: {told} ({seeds(cells[0])})"
 
 
 def _mean(comparison: Comparison, label: str, place: int) -> str:
@@ -100,9 +127,18 @@ def value(comparison: Comparison, amount: float) -> str:
     return text.lstrip("-") if float(text) == 0 else text
 
 
+def signed(comparison: Comparison, amount: float) -> str:
+    """A difference with its sign: `+0.144`."""
+    text = value(comparison, abs(amount))
+    return text if text == NONE else ("-" if amount < 0 and float(text) else "+") + text
+
+
 def p_value(p: float) -> str:
-    """`= 0.012`, or `< 0.0001`."""
-    return "< 0.0001" if p < 0.0001 else f"= {p:.2g}"
+    """`= 0.012`, or `< 0.0001`; with as many digits as it takes to stay on its side of 0.05."""
+    if p < 0.0001:
+        return "< 0.0001"
+    texts = (f"{p:.{digits}g}" for digits in range(2, 17))
+    return f"= {next(text for text in texts if (float(text) < SIGNIFICANT) == (p < SIGNIFICANT))}"
 
 
 # -- how it was done -----------------------------------------------------------------------------------
@@ -131,6 +167,10 @@ def protocol(comparison: Comparison) -> list[tuple[str, str]]:
         ("budget", f"{comparison.budget:,} architectures scored, the most that all runs have"),
         ("what is observed", ", ".join(_settings(run.config)) or "not recorded"),
     ]
+    if table is None:
+        rows.append(("what decides", "accuracy of the retrained network on the test split, opened once by each run"))
+        recipe = ", ".join(f"{key}={setting}" for key, setting in run.config.items() if key.startswith("retrain."))
+        rows.append(("retraining", recipe or "not recorded"))
     return rows
 
 
@@ -157,41 +197,6 @@ def _settings(config: dict[str, Any]) -> list[str]:
         for key, setting in config.items()
         if key.split(".")[0] in shown and key.split(".")[-1] != "path" and setting is not None
     ]
-
-
-def reading(comparison: Comparison) -> list[str]:
-    """How each number is defined."""
-    tabular = comparison.runs[0].table is not None
-    regret = " Regret is the table's optimum minus that score." if comparison.optimum is not None else ""
-    score = "true score in the table" if tabular else "observed accuracy"
-    words = [
-        "The incumbent after n architectures is the one of the best observed value so far, the first of equal ones. "
-        f"Its score is its {score}.{regret}",
-        "mean \N{PLUS-MINUS SIGN} standard error over seeds; IQM: mean of the middle half. Bands: 95% percentile "
-        f"bootstrap of the mean, {RESAMPLES:,} resamples of whole runs.",
-    ]
-    if tabular and not comparison.has_time:
-        words.append("The table has no training times, so there are no curves over time.")
-    if not comparison.tests:
-        return words
-    sizes = {name: sum(test.baseline == name for test in comparison.tests) for name in comparison.baselines}
-    families = "; ".join(
-        f"against {spoken(name)}: {count // len(comparison.checkpoints)} controllers \N{MULTIPLICATION SIGN} "
-        f"{len(comparison.checkpoints)} checkpoints = {count} tests"
-        for name, count in sizes.items()
-    )
-    words.append(
-        "p: Wilcoxon's signed-rank test of pairs of equal seed, two-sided, at each checkpoint; equal pairs are "
-        "dropped, p is 1 if all are. p (Holm) is adjusted over the family of all controllers and all checkpoints "
-        f"of one baseline ({families}); a verdict needs p (Holm) < {SIGNIFICANT}."
-    )
-    words.append(
-        "Effect: matched-pairs rank-biserial correlation, (R+ \N{MINUS SIGN} R\N{MINUS SIGN}) / (R+ + R\N{MINUS SIGN}) "
-        "of the rank sums of the pairs in which the controller is better and worse; 1 is better in every pair. "
-        "P(better): probability that a run of the controller beats a run of the baseline, over all pairs of runs, "
-        "ties half (Agarwal et al. 2021)."
-    )
-    return words
 
 
 def stopped_by(group: Group) -> str:
