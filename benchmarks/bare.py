@@ -1,4 +1,4 @@
-"""A search over a table in a bare loop: the public classes, no run folder. The same history as `python -m rlnas`."""
+"""A search in a bare loop: the public classes, no run folder. On a table the same history as `python -m rlnas`."""
 
 import contextlib
 from collections.abc import Sequence
@@ -10,11 +10,11 @@ from stable_baselines3.common.callbacks import BaseCallback
 
 from rlnas.config import ControllerConfig, RewardConfig
 from rlnas.controllers import make_controller
-from rlnas.evaluators import TabularEvaluator
+from rlnas.evaluators import Evaluator, TabularEvaluator
 from rlnas.report.comparison.runs import incumbents
 from rlnas.reward import Outcome, Scorer, Shaping
 from rlnas.search import BudgetSpent
-from rlnas.spaces import Architecture, TableSpace
+from rlnas.spaces import Architecture, Space, TableSpace
 
 Floats = NDArray[np.float64]
 
@@ -22,8 +22,8 @@ Floats = NDArray[np.float64]
 class ListScorer(Scorer):
     """Keeps what was scored in lists, and ends the search at the budget as `RecordingScorer` does."""
 
-    def __init__(self, space: TableSpace, architectures: int, seed: int):
-        super().__init__(TabularEvaluator(space, seed=seed), Shaping(RewardConfig(), space))
+    def __init__(self, space: Space, evaluator: Evaluator, architectures: int, scale: str = "auto"):
+        super().__init__(evaluator, Shaping(RewardConfig(scale=scale), space))
         self.budget = architectures
         self.observed: list[float] = []
         self.true: list[float] = []
@@ -48,13 +48,18 @@ class Silent(BaseCallback):
 
 def bare_search(space: TableSpace, config: ControllerConfig, *, architectures: int, seed: int) -> tuple[Floats, Floats]:
     """Observed value and true score of each of so many queries, in order: (architectures,) each."""
-    scorer = ListScorer(space, architectures, seed)
-    controller: Any = make_controller(config, space, scorer, seed=seed)
+    scorer = ListScorer(space, TabularEvaluator(space, seed=seed), architectures)
+    play(scorer, config, architectures=architectures, seed=seed)
+    return np.array(scorer.observed), np.array(scorer.true)
+
+
+def play(scorer: ListScorer, config: ControllerConfig, *, architectures: int, seed: int) -> None:
+    """Search until so many architectures are scored."""
+    controller: Any = make_controller(config, scorer.shaping.space, scorer, seed=seed)
     batch = controller.env.num_envs
     updates = -(-architectures // batch)
     with contextlib.suppress(BudgetSpent):
         controller.learn(updates * batch * controller.env.episodes.length, Silent())
-    return np.array(scorer.observed), np.array(scorer.true)
 
 
 def regrets(space: TableSpace, observed: Floats, true: Floats, places: Sequence[int]) -> list[float]:

@@ -1,0 +1,122 @@
+"""Do policies learn faster when illegal choices are masked? The same searches with and without, on the same rewards.
+
+    python -m benchmarks.masks                                       # about an hour on one core
+    python -m benchmarks.masks --controllers ppo a2c --seeds 20      # some of it
+
+Tables with columns of unequal width, and the chain space nasrl, where half of all skip bits do not exist at a step (an
+architecture's reward is the sum of a random gain for each of its decisions: the optimum is known). Printed: regret of
+the best architecture found, 1 for the mean architecture and 0 for the optimum, mean and standard error over seeds;
+the difference with its 95 % interval (Welch). Seeds are independent: no landscape of the chain is used twice.
+"""
+
+import argparse
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.table import Table
+from scipy import stats
+
+from benchmarks.bare import Floats, ListScorer, bare_search, play
+from benchmarks.machine import describe
+from benchmarks.sweep import controller_config
+from benchmarks.synthetic import synthetic_space
+from rlnas.config import ControllerConfig, build_config
+from rlnas.evaluators import Score
+from rlnas.seeding import numpy_stream
+from rlnas.spaces import NasrlSpace, Space
+
+CHECKPOINTS = (50, 100, 200, 300)  # architectures
+CONTROLLERS = ("ppo", "ppo_shared", "a2c", "trpo", "reinforce", "recurrent_ppo", "dqn", "qrdqn")
+NOISE = 0.1  # of a reward of the chain, in standard deviations of all architectures
+
+
+class Gains:
+    """Rewards of a chain: the sum of a gain for each decision, standardised over the space, and noise."""
+
+    def __init__(self, space: Space, seed: int):
+        rng = numpy_stream(seed, "gains")
+        self.gains = [rng.normal(size=count) for count in space.choices]
+        spread = np.sqrt(sum(gain.var() for gain in self.gains))
+        self.gains = [(gain - gain.mean()) / spread for gain in self.gains]
+        self.optimum = sum(float(gain.max()) for gain in self.gains)
+        self.noise = numpy_stream(seed, "noise")
+
+    def evaluate(self, architectures: list[tuple[int, ...]]) -> list[Score]:
+        """Noisy values; `true` is the value without noise."""
+        scores = []
+        for architecture in architectures:
+            value = sum(float(gain[choice]) for gain, choice in zip(self.gains, architecture, strict=True))
+            scores.append(Score(value + NOISE * float(self.noise.normal()), true=value))
+        return scores
+
+
+def best_regrets(space_name: str, controller: str, masked: bool, seed: int) -> list[float]:
+    """Regret of the best observed architecture at each checkpoint, in units of optimum minus mean."""
+    torch.set_num_threads(1)
+    config = configured(controller, masked)
+    if space_name == "chain":
+        space = NasrlSpace(6, ("conv3x3", "conv5x5", "sep_conv3x3", "sep_conv5x5", "avg_pool3x3", "max_pool3x3"))
+        gains = Gains(space, seed)
+        scorer = ListScorer(space, gains, CHECKPOINTS[-1], scale="mean_rank")
+        play(scorer, config, architectures=CHECKPOINTS[-1], seed=seed)
+        observed, true, optimum, mean = np.array(scorer.observed), np.array(scorer.true), gains.optimum, 0.0
+    else:
+        table = synthetic_space(space_name)
+        observed, true = bare_search(table, config, architectures=CHECKPOINTS[-1], seed=seed)
+        optimum, mean = table.benchmark.optimum, float(table.benchmark.score.mean())
+    return [(optimum - float(true[observed[:place].argmax()])) / (optimum - mean) for place in CHECKPOINTS]
+
+
+def configured(controller: str, masked: bool) -> ControllerConfig:
+    """The shipped options, masked or not; one decision at a time on the chain is left to the algorithm's own choice."""
+    values = {**controller_config(controller), "masked": masked}
+    space = {"name": "nas_bench_macro"}
+    search = {"warmup_epochs": 0, "epochs_per_round": 0, "random_control": 0}
+    whole = {"space": space, "evaluator": {"name": "tabular"}, "search": search, "controller": values}
+    return build_config(whole).controller
+
+
+def compare(masked: Floats, free: Floats) -> str:
+    """Difference masked - not masked of the means (seeds,) with its 95 % interval."""
+    test = stats.ttest_ind(masked, free, equal_var=False)
+    interval = test.confidence_interval(0.95)
+    return f"{masked.mean() - free.mean():+.3f} [{interval.low:+.3f}, {interval.high:+.3f}]"
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--controllers", nargs="+", choices=CONTROLLERS, default=list(CONTROLLERS))
+    parser.add_argument(
+        "--spaces", nargs="+", default=["unequal", "chain"], help="tables of benchmarks.synthetic, chain"
+    )
+    parser.add_argument("--seeds", type=int, default=40, help=">= 2")
+    parser.add_argument("--first-seed", type=int, default=0)
+    parser.add_argument("--workers", type=int, default=2, help="processes, of one thread each")
+    options = parser.parse_args()
+    seeds = range(options.first_seed, options.first_seed + options.seeds)
+    with ProcessPoolExecutor(options.workers, mp_context=get_context("spawn")) as pool:
+        for name in options.spaces:
+            shown = Table(title=f"{name}: regret after so many architectures, n = {options.seeds}")
+            for head in ("controller", "", *map(str, CHECKPOINTS)):
+                shown.add_column(head, justify="right" if head.isdigit() else "left")
+            for controller in options.controllers:
+                found = {}
+                for masked in (True, False):
+                    jobs = [pool.submit(best_regrets, name, controller, masked, seed) for seed in seeds]
+                    found[masked] = np.array([job.result() for job in jobs])  # (seeds, checkpoints)
+                    means, errors = found[masked].mean(0), found[masked].std(0, ddof=1) / np.sqrt(options.seeds)
+                    cells = [f"{mean:.3f} ± {error:.3f}" for mean, error in zip(means, errors, strict=True)]
+                    shown.add_row(controller, "masked" if masked else "free", *cells)
+                pairs = zip(found[True].T, found[False].T, strict=True)
+                shown.add_row("", "difference", *(compare(*pair) for pair in pairs))
+                print(f"{name} {controller} done", flush=True)
+            Console(width=150).print(shown)
+    print(describe())
+
+
+if __name__ == "__main__":
+    main()
