@@ -21,9 +21,8 @@ from scipy import stats
 
 from benchmarks.bare import Floats, ListScorer, bare_search, play
 from benchmarks.machine import describe
-from benchmarks.sweep import controller_config
+from benchmarks.sweep import controller_config, typed
 from benchmarks.synthetic import synthetic_space
-from rlnas.config import ControllerConfig, build_config
 from rlnas.evaluators import Score
 from rlnas.seeding import numpy_stream
 from rlnas.spaces import NasrlSpace, Space
@@ -56,7 +55,7 @@ class Gains:
 def best_regrets(space_name: str, controller: str, masked: bool, seed: int) -> list[float]:
     """Regret of the best observed architecture at each checkpoint, in units of optimum minus mean."""
     torch.set_num_threads(1)
-    config = configured(controller, masked)
+    config = typed({**controller_config(controller), "masked": masked})
     if space_name == "chain":
         space = NasrlSpace(6, ("conv3x3", "conv5x5", "sep_conv3x3", "sep_conv5x5", "avg_pool3x3", "max_pool3x3"))
         gains = Gains(space, seed)
@@ -68,15 +67,6 @@ def best_regrets(space_name: str, controller: str, masked: bool, seed: int) -> l
         observed, true = bare_search(table, config, architectures=CHECKPOINTS[-1], seed=seed)
         optimum, mean = table.benchmark.optimum, float(table.benchmark.score.mean())
     return [(optimum - float(true[observed[:place].argmax()])) / (optimum - mean) for place in CHECKPOINTS]
-
-
-def configured(controller: str, masked: bool) -> ControllerConfig:
-    """The shipped options, masked or not; one decision at a time on the chain is left to the algorithm's own choice."""
-    values = {**controller_config(controller), "masked": masked}
-    space = {"name": "nas_bench_macro"}
-    search = {"warmup_epochs": 0, "epochs_per_round": 0, "random_control": 0}
-    whole = {"space": space, "evaluator": {"name": "tabular"}, "search": search, "controller": values}
-    return build_config(whole).controller
 
 
 def compare(masked: Floats, free: Floats) -> str:

@@ -40,7 +40,7 @@ from benchmarks.bare import bare_search, regrets
 from benchmarks.machine import describe
 from benchmarks.synthetic import TABLES, synthetic_space
 from rlnas.cli import CONF
-from rlnas.config import NasBenchMacroConfig, build_config, to_dict
+from rlnas.config import ControllerConfig, NasBenchMacroConfig, build_config, to_dict
 from rlnas.files import write_json, write_text
 from rlnas.spaces import TableSpace, make_table_space
 
@@ -160,6 +160,13 @@ def controller_config(controller: str, setting: str = "") -> dict[str, Any]:
     return config
 
 
+def typed(values: dict[str, Any]) -> ControllerConfig:
+    """The options of a controller, checked, for a search over a table."""
+    search = {"warmup_epochs": 0, "epochs_per_round": 0, "random_control": 0}
+    whole = {"space": {"name": "nas_bench_macro"}, "evaluator": {"name": "tabular"}, "search": search}
+    return build_config({**whole, "controller": values}).controller
+
+
 @lru_cache(maxsize=32)
 def _default(controller: str) -> dict[str, Any]:
     with initialize_config_dir(version_base="1.3", config_dir=str(CONF)):
@@ -265,14 +272,7 @@ def kept(part: Part) -> list[list[float]] | None:
 
 def run_part(part: Part) -> None:
     """Search with every seed of the part, on one thread, and write its file."""
-    config = build_config(
-        {
-            "space": {"name": "nas_bench_macro"},
-            "evaluator": {"name": "tabular"},
-            "search": {"epochs_per_round": 0, "random_control": 0},
-            "controller": part.config,
-        }
-    ).controller
+    config = typed(part.config)
     space = space_of(part.table, part.held_out)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

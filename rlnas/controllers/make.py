@@ -112,7 +112,7 @@ def make_controller(config: ControllerConfig, space: Space, scorer: Scorer, *, s
     if config.step_unit != "auto":
         units = [unit for unit in units if unit == config.step_unit]
     if config.algorithm in STRATEGIES:
-        rng = numpy_stream(seed, "controller")
+        rng = numpy_stream(seed, f"controller/{config.algorithm}")  # two strategies of one seed draw independently
         strategy = _strategy(config, space, rng)
         return StrategyController(NASVecEnv(space, scorer, config.episodes, units[0]), strategy, rng)
     algorithm = _load(ALGORITHMS.get(config.algorithm, config.algorithm))
