@@ -96,7 +96,7 @@ def _reader(
     def read(role: str, listing: Listing) -> Decoded:
         def decode_files() -> Decoded:
             counts: Counter[str] = Counter()
-            names = [str(file) for file in listing.files]
+            names = [shown_name(file) for file in listing.files]
             pixels = decode(listing.files, names, size, background, counts)  # (n, 3, size, size)
             images = Images(pixels, torch.tensor(listing.labels, dtype=torch.int64))
             return Decoded(images, classes, frames=counts["frames"])
@@ -106,9 +106,8 @@ def _reader(
             mode = shared_mode(listing.files)
         except OSError as error:
             reason = "is gone since the start" if isinstance(error, FileNotFoundError) else "cannot be read"
-            raise RlnasError(
-                f"an image of the {role} split {reason} ({error.filename}: {error.strerror}); restore it or take it out"
-            ) from error
+            which = f"{shown_name(error.filename)}: {error.strerror}"
+            raise RlnasError(f"an image of the {role} split {reason} ({which}); restore it or take it out") from error
         key = {"folder": contents, "labels": listing.labels, "classes": classes, "size": size, "ground": background}
         return dataclasses.replace(cached(f"folder-{name}-{role}", key, decode_files, mode), splits=splits)
 

@@ -40,8 +40,8 @@ def class_files(folder: Path, classes: list[Path], left_out: LeftOut, root: Path
         if not images:
             why = here.sentence() or "the folder is empty"
             raise RlnasError(
-                f"{subfolder} is a class without images ({why}); expected images that Pillow reads; add images or "
-                "take the subfolder out"
+                f"{shown_name(subfolder)} is a class without images ({why}); expected images that Pillow reads; "
+                "add images or take the subfolder out"
             )
         left_out.merge(here)
         files += images
@@ -104,7 +104,8 @@ def find_splits(root: Path, found: list[Path], left_out: LeftOut, notes: list[st
         if _images_in(path) and below:
             raise refuse("a split with images beside its classes", f"move the images of {path} into their classes")
         if not below:
-            raise refuse("a split without folders of classes", f"sort the images of {path} into classes; {ARE_CLASSES}")
+            cure = f"sort the images of {path} into classes, or take it out; {ARE_CLASSES}"
+            raise refuse("a split without folders of classes", cure)
     if "train" not in roles:
         raise refuse("no training split", f"add one; {ARE_CLASSES}")
     for path in empty:

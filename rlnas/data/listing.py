@@ -71,8 +71,8 @@ class LeftOut:
 
 
 def shown_name(path: Path | str) -> str:
-    """A name as text that every UTF-8 file takes: bytes that are no text are written as backslash escapes."""
-    return str(path).encode("utf-8", "backslashreplace").decode()
+    """A name in one line of text that every UTF-8 file takes: other letters are written as backslash escapes."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(path))
 
 
 def is_hidden(name: str, below_class: bool = False) -> bool:

@@ -182,6 +182,12 @@ def _broken_image(root: Path, paint: Paint) -> None:
         paint(root / "dog" / f"{i}.png").write_bytes(b"broken")
 
 
+def _broken_image_with_an_odd_name(root: Path, paint: Paint) -> None:
+    for i in range(9):
+        paint(root / "cat" / f"{i}.png", seed=i)
+        paint(root / "dog" / f"two\nlines{i}.png").write_bytes(b"broken")
+
+
 def _other_test_classes(root: Path, paint: Paint) -> None:
     for name in ("train/cat", "train/dog", "test/cat", "test/cow"):
         paint(root / name / "1.png")
@@ -195,6 +201,7 @@ ERRORS = [
     (_one_image_each, "too few images: class 'cat' has 1, but needs at least 2"),
     (_two_images_each, "too few images: 2 training images of folder:root with data.valid=0.1"),
     (_broken_image, r"dog/\d.png cannot be read: its content is that of no image format"),
+    (_broken_image_with_an_odd_name, r"dog/two\\nlines\d.png cannot be read"),
     (_other_test_classes, "train has the classes cat, dog, but .*test has cat, cow"),
 ]
 

@@ -11,7 +11,7 @@ import torch
 
 from rlnas.config import DataConfig
 from rlnas.data import ImageData, load_data
-from rlnas.data.listing import LeftOut, image_suffixes, images_below, is_hidden
+from rlnas.data.listing import LeftOut, image_suffixes, images_below, is_hidden, shown_name
 
 Paint = Callable[..., Path]
 
@@ -137,5 +137,9 @@ def test_a_folder_that_cannot_be_read_is_counted(
 def test_names_that_are_no_text_can_be_said_and_written(two_classes: Path) -> None:
     (two_classes / "cat" / os.fsdecode(b"caf\xe9.txt")).write_text("no image")
     (two_classes / os.fsdecode(b"\xff.csv")).write_text("no image")
+    (two_classes / "dog" / "two\nlines.t\nt").write_text("no image")
+    (two_classes / "dog" / "你 é.txt").write_text("no image")
     for note in load(two_classes).notes:
         note.encode()
+        assert "\n" not in note
+    assert shown_name("你 é\n") == "你 é\\n"
