@@ -5,6 +5,7 @@ DIR/train/cat/*.png ...  DIR/val/cat/*.png ...  DIR/test/cat/*.png ...   splits 
 """
 
 import dataclasses
+import os
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -34,8 +35,8 @@ def folder(config: DataConfig) -> Source:
     """
     if config.path is None:
         raise RlnasError(f"data=folder needs the folder with the images: data.path=DIR with {CLASSES}")
-    root = Path(config.path).expanduser()
-    if not root.is_dir():
+    root = Path(os.path.expanduser(config.path))
+    if not os.path.isdir(root):  # unlike Path's, it is false for what may not be looked at
         raise RlnasError(f"data.path={config.path} is not a folder; expected {CLASSES}; check the path")
     left_out = LeftOut()
     notes: list[str] = []

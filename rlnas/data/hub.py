@@ -70,8 +70,8 @@ def hub(config: DataConfig) -> Source:
     # Where the data come from: the hub in use (a mirror may hold others), or the files themselves.
     origin: object = os.environ.get("HF_ENDPOINT", "")
     left_out, mode = LeftOut(), 0o666
-    root = Path(hub_id).expanduser()
-    local = root.is_dir()
+    root = Path(os.path.expanduser(hub_id))
+    local = os.path.isdir(root)
     if local:
         files = files_below(root, left_out, root)
         if not any(file.suffix.lower() in TABLES for file in files):

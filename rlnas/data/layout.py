@@ -1,5 +1,6 @@
 """How an image folder is laid out: splits or classes. What could be either is an error that lists what was found."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -121,7 +122,7 @@ def _is_flat(path: Path) -> bool:
 def _images_in(folder: Path) -> int:
     """Number of images directly in a folder."""
     here = entries(folder, LeftOut(), folder)
-    return sum(path.is_file() and not is_hidden(path.name) and is_image(path) for path in here)
+    return sum(os.path.isfile(path) and not is_hidden(path.name) and is_image(path) for path in here)
 
 
 def _describe(path: Path) -> str:

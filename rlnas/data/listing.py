@@ -3,7 +3,9 @@
 Links to files and folders are followed; a link back to a folder on the way to itself is not.
 """
 
+import errno
 import os
+import stat
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -28,7 +30,7 @@ REASONS = {
     "outside": "in no folder of a class",
     "broken_link": "a link that leads nowhere",
     "loop": "a link to a folder that contains it",
-    "unreadable_folder": "a folder that cannot be read",
+    "unreadable": "in a folder that cannot be read",
     "special": "neither a file nor a folder",
 }
 
@@ -106,7 +108,7 @@ def entries(folder: Path, left_out: LeftOut, root: Path) -> list[Path]:
     try:
         return sorted(folder.iterdir())
     except OSError:
-        left_out.add("unreadable_folder", folder, root)
+        left_out.add("unreadable", folder, root)
         return []
 
 
@@ -116,12 +118,10 @@ def subfolders(folder: Path, left_out: LeftOut, root: Path) -> list[Path]:
     for path in entries(folder, left_out, root):
         if is_hidden(path.name):
             left_out.add("hidden", path, root, count_files(path))
-        elif path.is_dir():
+        elif (kind := _kind(path)) == "folder":
             found.append(path)
-        elif path.is_file():
-            left_out.add("outside", path, root)
         else:
-            left_out.add("broken_link" if path.is_symlink() else "special", path, root)
+            left_out.add("outside" if kind == "file" else kind, path, root)
     return found
 
 
@@ -146,23 +146,33 @@ def _visit(folder: Path, left_out: LeftOut, root: Path, above: frozenset[tuple[i
     for path in entries(folder, left_out, root):
         if is_hidden(path.name, below_class=True):
             left_out.add("hidden", path, root, count_files(path))
-        elif path.is_dir():
+        elif (kind := _kind(path)) == "folder":
             identity = _identity(path)
             if identity in above:
                 left_out.add("loop", path, root)
             else:
                 yield from _visit(path, left_out, root, above | {identity})
-        elif path.is_file():
+        elif kind == "file":
             yield path
         else:
-            left_out.add("broken_link" if path.is_symlink() else "special", path, root)
+            left_out.add(kind, path, root)
+
+
+def _kind(path: Path) -> str:
+    """What a path leads to: folder, file, or why it is neither, as in `REASONS`."""
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
+        denied = error.errno in (errno.EACCES, errno.EPERM)
+        return "unreadable" if denied else "broken_link"
+    return "folder" if stat.S_ISDIR(mode) else "file" if stat.S_ISREG(mode) else "special"
 
 
 def _identity(path: Path) -> tuple[int, int]:
-    stat = path.stat()
-    return stat.st_dev, stat.st_ino
+    found = path.stat()
+    return found.st_dev, found.st_ino
 
 
 def count_files(path: Path) -> int:
     """1 for a file, the number of files at every depth for a folder; links to folders are not followed."""
-    return sum(len(files) for _, _, files in os.walk(path)) if path.is_dir() else 1
+    return sum(len(files) for _, _, files in os.walk(path)) if os.path.isdir(path) else 1

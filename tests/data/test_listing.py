@@ -130,8 +130,24 @@ def test_a_folder_that_cannot_be_read_is_counted(
 
     monkeypatch.setattr(Path, "iterdir", refuse)
     data = load(two_classes)
-    assert data.left_out == {"unreadable_folder": 1}
-    assert any("1 a folder that cannot be read (such as cat/closed)" in note for note in data.notes)
+    assert data.left_out == {"unreadable": 1}
+    assert any("1 in a folder that cannot be read (such as cat/closed)" in note for note in data.notes)
+
+
+def test_entries_that_may_not_be_looked_at_are_counted(
+    two_classes: Path, paint: Paint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder that may be listed and not entered."""
+    paint(two_classes / "cat" / "listed" / "1.png")
+    looked = Path.stat
+
+    def refuse(path: Path, **options: bool) -> object:
+        if path.parent.name == "listed":
+            raise PermissionError(13, "Permission denied", str(path))
+        return looked(path, **options)
+
+    monkeypatch.setattr(Path, "stat", refuse)
+    assert load(two_classes).left_out == {"unreadable": 1}
 
 
 def test_names_that_are_no_text_can_be_said_and_written(two_classes: Path) -> None:
