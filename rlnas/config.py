@@ -39,6 +39,8 @@ class DataConfig:
     image_column: str | None = None
     label_column: str | None = None
     when_missing: str = one_of("fallback", "fallback", "error")
+    splits: str = one_of("auto", "auto", "none")
+    background: str = "white"
     valid: float = ranged(0.1, 0.001, 0.9)
     limit: int = ranged(0, 0)
     size: int = ranged(0, 0, 1024)

@@ -161,7 +161,10 @@ def test_progress_alone_may_differ_and_other_data_may_not(reference: Path, tmp_p
     (tmp_path / "run" / "environment.json").write_text(json.dumps(other))
     refused = rlnas("resume=run", cwd=tmp_path)
     assert refused.returncode == 1
-    assert "the run was trained on digits (270 training images), now digits (180)" in refused.stderr
+    assert (
+        "the run was trained on digits (270 training images), now digits (180) is found, which differs in sizes"
+        in refused.stderr
+    )
     (tmp_path / "run" / "environment.json").write_text(json.dumps(record))
     done = rlnas("resume=run", "progress=off", cwd=tmp_path)
     assert done.returncode == 0, done.stderr

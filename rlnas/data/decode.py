@@ -2,54 +2,151 @@
 
 import hashlib
 import io
+import warnings
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import PIL.Image
-import PIL.ImageOps
+import PIL.ImageColor
 import torch
 from torch import Tensor
 
 from rlnas.errors import RlnasError
 
 TEST_SHARE = 0.15  # of the images of each class, where the source itself has no test split
-# What Pillow raises for a file that is broken or no image.
-BROKEN = (OSError, SyntaxError, ValueError, EOFError, PIL.Image.DecompressionBombError)
+ORIENTATION = 0x0112  # tag of EXIF
+UPRIGHT = {
+    2: PIL.Image.Transpose.FLIP_LEFT_RIGHT,
+    3: PIL.Image.Transpose.ROTATE_180,
+    4: PIL.Image.Transpose.FLIP_TOP_BOTTOM,
+    5: PIL.Image.Transpose.TRANSPOSE,
+    6: PIL.Image.Transpose.ROTATE_270,
+    7: PIL.Image.Transpose.TRANSVERSE,
+    8: PIL.Image.Transpose.ROTATE_90,
+}
+BITS_PER_SAMPLE = 258  # tag of TIFF
+Colour = tuple[int, int, int]
 
 
-def decode(images: Sequence[bytes | Path], names: Sequence[str], size: int) -> Tensor:
+def parse_colour(text: str) -> Colour:
+    """Red, green and blue, 0..255, of a name or a hexadecimal number as Pillow's ImageColor reads it.
+
+    Raises:
+        RlnasError: no colour, or one with an alpha channel.
+    """
+    try:
+        colour = PIL.ImageColor.getrgb(text)
+    except ValueError:
+        colour = None
+    if colour is None or len(colour) == 4:
+        raise RlnasError(
+            f"data.background={text} is no opaque colour; expected a name such as white or black, or #rrggbb "
+            "(in a shell: 'data.background=\"#ff8000\"')"
+        )
+    return colour
+
+
+def decode(
+    images: Sequence[bytes | Path],
+    names: Sequence[str],
+    size: int,
+    background: Colour = (255, 255, 255),
+    counts: Counter[str] | None = None,
+) -> Tensor:
     """Decode n compressed images to RGB of size x size pixels: uint8 (n, 3, size, size).
 
     Args:
-        images: contents of an image file, or its path.
+        images: contents of an image file, or its path. Of several frames the first is read.
         names: what to call each image in an error message.
         size: side in pixels; an image of another shape is resized, its aspect ratio is not kept.
+        background: colour, 0..255, behind what is transparent.
+        counts: "frames" is increased by the number of images with more than one frame.
 
     Raises:
-        RlnasError: an image is broken or has more than 8 bits a channel.
+        RlnasError: an image is broken, or has no known brightest value.
     """
     pixels = np.empty((len(images), size, size, 3), np.uint8)
-    for i, (image, name) in enumerate(zip(images, names, strict=True)):
-        try:
-            with PIL.Image.open(io.BytesIO(image) if isinstance(image, bytes) else image) as opened:
-                pixels[i] = np.asarray(_rgb(opened, size))
-        except BROKEN as error:
-            raise RlnasError(
-                f"{name} is not an image that can be read ({type(error).__name__}: {one_line(error)}); it is probably "
-                "truncated or no image at all: replace it or take it out"
-            ) from error
+    with warnings.catch_warnings():
+        # Of Pillow, about tags that nobody reads here, without the file's name.
+        warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+        for i, (image, name) in enumerate(zip(images, names, strict=True)):
+            try:
+                with PIL.Image.open(io.BytesIO(image) if isinstance(image, bytes) else image) as opened:
+                    if counts is not None and _has_frames(opened):
+                        counts["frames"] += 1
+                    opened.load()
+                    pixels[i] = np.asarray(_square(_upright(_rgb(opened, background), opened), size))
+            except Exception as error:  # plugins raise anything for a broken file, struct.error and KeyError among it
+                raise RlnasError(f"{name} cannot be read: {_cause(image, error)}; replace it or take it out") from error
     return torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous()  # (n, 3, size, size)
 
 
-def _rgb(image: PIL.Image.Image, size: int) -> PIL.Image.Image:
-    if image.mode.startswith(("I", "F")):  # Pillow would clip these to white instead of scaling them
-        raise ValueError(f"mode {image.mode} has more than 8 bits a channel; convert it to 8 bits")
-    PIL.ImageOps.exif_transpose(image, in_place=True)  # photographs lie as the camera was held
-    if image.mode == "P":  # Pillow warns unless a palette with transparency goes by way of RGBA
-        image = image.convert("RGBA")
-    if image.mode != "RGB":
-        image = image.convert("RGB")
+def _cause(image: bytes | Path, error: Exception) -> str:
+    if isinstance(error, PIL.UnidentifiedImageError):
+        content = len(image) if isinstance(image, bytes) else image.stat().st_size
+        return "its content is that of no image format that Pillow knows" if content else "it is empty"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return one_line(error) or type(error).__name__
+
+
+def _has_frames(image: PIL.Image.Image) -> bool:
+    """Whether frames or pages follow the first one. (Those of MPO are previews of a photograph.)"""
+    if image.format == "MPO":
+        return False
+    try:
+        return bool(getattr(image, "is_animated", False))
+    except Exception:  # a second frame that is broken: the first one is what counts
+        return False
+
+
+def _upright(image: PIL.Image.Image, original: PIL.Image.Image) -> PIL.Image.Image:
+    """Turn as EXIF's orientation says. Nothing else of the block is read, and a broken one turns nothing."""
+    try:
+        method = UPRIGHT.get(original.getexif().get(ORIENTATION, 1))
+    except Exception:  # the block is written by cameras and editors of every kind
+        return image
+    return image if method is None else image.transpose(method)
+
+
+def _rgb(image: PIL.Image.Image, background: Colour) -> PIL.Image.Image:
+    """Any mode -> RGB, transparent parts replaced by the background."""
+    if image.mode.startswith(("I", "F")):
+        image = _eight_bits(image)
+    transparency = image.info.get("transparency")
+    if image.mode == "RGB" and isinstance(transparency, tuple) and max(transparency) > 255:
+        image.info["transparency"] = tuple(value >> 8 for value in transparency)  # of a 16-bit PNG, read as 8 bits
+    # A palette may hold alpha values of its own, without "transparency".
+    if image.mode in ("P", "PA", "LA", "La", "RGBA", "RGBa") or "transparency" in image.info:
+        image = image.convert("LA").convert("RGBA") if image.mode == "La" else image.convert("RGBA")
+        ground = PIL.Image.new("RGBA", image.size, (*background, 255))
+        ground.alpha_composite(image)
+        image = ground
+    return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _eight_bits(image: PIL.Image.Image) -> PIL.Image.Image:
+    """Grey values of more than 8 bits -> L or LA, scaled linearly from the format's brightest value."""
+    bits = 16
+    if image.format == "TIFF":
+        bits = int(image.tag_v2.get(BITS_PER_SAMPLE, (16,))[0])  # type: ignore[attr-defined]
+    # Mode I is what Pillow makes of 16-bit PNG and PGM files in some versions, and of 32 or signed bits in others.
+    sixteen = image.mode.startswith("I;16") or (image.mode == "I" and image.format in ("PNG", "PPM"))
+    if not sixteen:
+        kind = "floating-point numbers" if image.mode == "F" else "signed or 32-bit integers"
+        raise ValueError(f"its grey values are {kind}, whose brightest value is not known: convert it to 8 or 16 bits")
+    values = np.asarray(image).astype(np.int64)  # (h, w)
+    brightest = (1 << bits) - 1
+    grey = PIL.Image.fromarray(((values * 255 + brightest // 2) // brightest).clip(0, 255).astype(np.uint8))
+    transparent = image.info.get("transparency")
+    if isinstance(transparent, int):
+        grey.putalpha(PIL.Image.fromarray(np.where(values == transparent, 0, 255).astype(np.uint8)))
+    return grey
+
+
+def _square(image: PIL.Image.Image, size: int) -> PIL.Image.Image:
     return image if image.size == (size, size) else image.resize((size, size), PIL.Image.Resampling.BILINEAR)
 
 

@@ -1,100 +1,115 @@
-"""`data=folder`: images in one subfolder for each class, with or without a test split of their own.
+"""`data=folder`: images in one subfolder for each class, with or without splits of their own.
 
-DIR/cat/*.png  DIR/dog/*.png                        15 % of each class is held out as test split
-DIR/train/cat/*.png ...  DIR/test/cat/*.png ...     (or val, valid, validation for test)
+DIR/cat/*.png  DIR/dog/*.png                                             15 % of each class is held out as test split
+DIR/train/cat/*.png ...  DIR/val/cat/*.png ...  DIR/test/cat/*.png ...   splits as given; see `splits` for the names
 """
 
+import dataclasses
+import os
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
 
 from rlnas.config import DataConfig
-from rlnas.data.cache import cached, file_stamp
-from rlnas.data.decode import decode, hold_out
+from rlnas.data.cache import cached, content_digest, shared_mode
+from rlnas.data.decode import decode, hold_out, parse_colour
 from rlnas.data.images import Decoded, Images
+from rlnas.data.layout import CLASSES, Listing, class_files, find_splits
+from rlnas.data.listing import LeftOut, shown_name, subfolders
 from rlnas.data.sources import Source
+from rlnas.data.splits import ROLES
 from rlnas.errors import RlnasError
 
 DEFAULT_SIZE = 32
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
-TEST_FOLDERS = ("test", "val", "valid", "validation")
-LAYOUT = "one subfolder of images for each class, as in DIR/cat/1.png, DIR/dog/1.png"
 
 
 def folder(config: DataConfig) -> Source:
     """The images under `config.path`, listed now and decoded when a split is asked for.
 
+    Without a test split, a fixed share of each class of the training images is held out.
+
     Raises:
         RlnasError: the folder is missing or not laid out as the head of this module says.
     """
     if config.path is None:
-        raise RlnasError(f"data=folder needs the folder with the images: data.path=DIR with {LAYOUT}")
-    root = Path(config.path).expanduser()
-    if not root.is_dir():
-        raise RlnasError(f"data.path={config.path} is not a folder; expected {LAYOUT}; check the path")
+        raise RlnasError(f"data=folder needs the folder with the images: data.path=DIR with {CLASSES}")
+    root = Path(os.path.expanduser(config.path))
+    if not os.path.isdir(root):  # unlike Path's, it is false for what may not be looked at
+        raise RlnasError(f"data.path={config.path} is not a folder; expected {CLASSES}; check the path")
+    left_out = LeftOut()
+    notes: list[str] = []
+    found = subfolders(root, left_out, root)
+    given = find_splits(root, found, left_out, notes) if config.splits == "auto" else None
+    listings = _splits(root, given, found, left_out)
+    classes = listings["train"].classes
+    if "test" not in listings:
+        listings |= _held_out(listings["train"], root if given is None else given["train"])
+    if sentence := left_out.sentence():
+        notes.append(sentence)
+    splits = {} if given is None else {role: shown_name(path.name) for role, path in given.items()}
+    read = _reader(config, root, classes, splits)
 
-    subfolders = {path.name: path for path in _subfolders(root)}
-    test_names = [name for name in TEST_FOLDERS if name in subfolders]
-    if "train" in subfolders and len(test_names) == 1 and len(subfolders) == 2:
-        train_files, train_labels, classes = _listing(subfolders["train"])
-        test_files, test_labels, test_classes = _listing(subfolders[test_names[0]])
-        if test_classes != classes:
+    def reading(role: str) -> Callable[[], Decoded]:
+        return lambda: read(role, listings[role])
+
+    valid = reading("valid") if "valid" in listings else None
+    name = f"folder:{root.resolve().name}"
+    return Source(name, reading("train"), reading("test"), valid, dict(left_out.counts), tuple(notes))
+
+
+def _splits(root: Path, given: dict[str, Path] | None, found: list[Path], left_out: LeftOut) -> dict[str, Listing]:
+    """The files of each split; of "train" alone where none are given."""
+    if given is None:
+        return {"train": class_files(root, found, left_out, root)}
+    listings = {
+        role: class_files(given[role], subfolders(given[role], left_out, root), left_out, root)
+        for role in ROLES
+        if role in given
+    }
+    classes = listings["train"].classes
+    for role, listing in listings.items():
+        if listing.classes != classes:
             raise RlnasError(
-                f"{subfolders['train']} has the classes {', '.join(classes)}, but {subfolders[test_names[0]]} "
-                f"has {', '.join(test_classes)}; both splits need the same subfolders: rename or complete them"
+                f"{given['train']} has the classes {', '.join(classes)}, but {given[role]} has "
+                f"{', '.join(listing.classes)}; all splits need the same subfolders: rename or complete them"
             )
-    else:
-        files, labels, classes = _listing(root)
-        train, test = hold_out([path.relative_to(root).as_posix() for path in files], labels, classes)
-        train_files, train_labels = [files[i] for i in train], [labels[i] for i in train]
-        test_files, test_labels = [files[i] for i in test], [labels[i] for i in test]
+    return listings
 
-    size = config.size or DEFAULT_SIZE
+
+def _held_out(listing: Listing, root: Path) -> dict[str, Listing]:
+    """A training listing cut into those of train and test."""
+    files, labels, classes = listing.files, listing.labels, listing.classes
+    parts = hold_out([path.relative_to(root).as_posix() for path in files], labels, classes)
+    return {
+        role: Listing([files[i] for i in part], [labels[i] for i in part], classes)
+        for role, part in zip(("train", "test"), parts, strict=True)
+    }
+
+
+def _reader(
+    config: DataConfig, root: Path, classes: tuple[str, ...], splits: dict[str, str]
+) -> Callable[[str, Listing], Decoded]:
+    size, background = config.size or DEFAULT_SIZE, parse_colour(config.background)
     name = root.resolve().name
 
-    def read(split: str, files: list[Path], labels: list[int]) -> Decoded:
+    def read(role: str, listing: Listing) -> Decoded:
         def decode_files() -> Decoded:
-            pixels = decode(files, [str(file) for file in files], size)  # (n, 3, size, size)
-            return Decoded(Images(pixels, torch.tensor(labels, dtype=torch.int64)), classes)
+            counts: Counter[str] = Counter()
+            names = [shown_name(file) for file in listing.files]
+            pixels = decode(listing.files, names, size, background, counts)  # (n, 3, size, size)
+            images = Images(pixels, torch.tensor(listing.labels, dtype=torch.int64))
+            return Decoded(images, classes, frames=counts["frames"])
 
         try:
-            key = {"folder": file_stamp(files), "labels": labels, "classes": classes, "size": size}
+            contents = [content_digest(file) for file in listing.files]
+            mode = shared_mode(listing.files)
         except OSError as error:
-            raise RlnasError(f"an image of the {split} split is gone since the start ({error}); restore it") from error
-        return cached(f"folder-{name}-{split}", key, decode_files)
+            reason = "is gone since the start" if isinstance(error, FileNotFoundError) else "cannot be read"
+            which = f"{shown_name(error.filename)}: {error.strerror}"
+            raise RlnasError(f"an image of the {role} split {reason} ({which}); restore it or take it out") from error
+        key = {"folder": contents, "labels": listing.labels, "classes": classes, "size": size, "ground": background}
+        return dataclasses.replace(cached(f"folder-{name}-{role}", key, decode_files, mode), splits=splits)
 
-    return Source(
-        f"folder:{name}",
-        lambda: read("train", train_files, train_labels),
-        lambda: read("test", test_files, test_labels),
-    )
-
-
-def _subfolders(root: Path) -> list[Path]:
-    return sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
-
-
-def _listing(root: Path) -> tuple[list[Path], list[int], tuple[str, ...]]:
-    """All images below `root`: their paths, labels and the names of the classes, each sorted by name."""
-    folders = _subfolders(root)
-    if len(folders) < 2:
-        came = f"a folder with one class ({folders[0].name})" if folders else "no subfolder"
-        raise RlnasError(
-            f"{root} holds {came}; expected at least two classes, {LAYOUT}; point data.path at their parent"
-        )
-    files: list[Path] = []
-    labels: list[int] = []
-    for label, subfolder in enumerate(folders):
-        found = sorted(
-            path
-            for path in subfolder.rglob("*")
-            if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
-        )
-        if not found:
-            raise RlnasError(
-                f"{subfolder} is a class without images; expected files ending in {', '.join(SUFFIXES)}; "
-                "add images or take the subfolder out"
-            )
-        files += found
-        labels += [label] * len(found)
-    return files, labels, tuple(path.name for path in folders)
+    return read

@@ -1,24 +1,31 @@
-"""Data sets of the Hugging Face hub, and whether the hub can be reached at all.
+"""Data sets of the Hugging Face hub, or of a local folder that `datasets` reads, and whether the hub can be reached.
 
 Without a network `datasets` retries for half a minute behind a wall of messages, so the hub is asked once,
 briefly, before anything is handed over to it.
 """
 
+import dataclasses
 import functools
+import os
 import threading
+from pathlib import Path
 from typing import Any
 
 from rlnas.config import DataConfig
-from rlnas.data.cache import cached
-from rlnas.data.decode import hold_out, one_line
+from rlnas.data.cache import cached, content_digest, shared_mode
+from rlnas.data.decode import hold_out, one_line, parse_colour
+from rlnas.data.folder import folder
 from rlnas.data.images import Decoded
+from rlnas.data.listing import LeftOut, files_below
 from rlnas.data.sources import CIFAR10_ID, Source, decode_rows
+from rlnas.data.splits import ROLES, by_role
 from rlnas.errors import RlnasError
 
 DEFAULT_SIZE = 32
 ANSWER_SECONDS = 3.0  # for each phase of the request: connecting, sending, receiving
 GIVE_UP_SECONDS = 4.0  # for the whole of it: looking up the host's name knows no timeout of its own
-TEST_SPLITS = ("test", "validation", "valid", "val", "dev")
+# Files that `datasets` reads as tables or archives; a folder without them is one of images.
+TABLES = (".parquet", ".arrow", ".csv", ".tsv", ".json", ".jsonl", ".zip", ".tar", ".gz", ".lance", ".h5", ".hdf5")
 
 
 class Missing(Exception):
@@ -50,7 +57,8 @@ def unreachable() -> str | None:
 def hub(config: DataConfig) -> Source:
     """The data set `config.hub_id`. Its splits are downloaded together when the first one is not in the cache.
 
-    A cached copy is used without asking the hub whether its data set has changed.
+    A cached copy is used without asking the hub whether its data set has changed; a local folder is known by the
+    content of its files.
 
     Raises:
         RlnasError: no `hub_id`; on reading: no such data set, configuration, column or split.
@@ -58,19 +66,38 @@ def hub(config: DataConfig) -> Source:
     """
     if not config.hub_id:
         raise RlnasError("data=hub needs the id of a data set on the hub, such as data.hub_id=ylecun/mnist")
-    hub_id, size = config.hub_id, config.size or DEFAULT_SIZE
+    hub_id, size, background = config.hub_id, config.size or DEFAULT_SIZE, parse_colour(config.background)
+    # Where the data come from: the hub in use (a mirror may hold others), or the files themselves.
+    origin: object = os.environ.get("HF_ENDPOINT", "")
+    left_out, mode = LeftOut(), 0o666
+    root = Path(os.path.expanduser(hub_id))
+    local = os.path.isdir(root)
+    if local:
+        files = files_below(root, left_out, root)
+        if not any(file.suffix.lower() in TABLES for file in files):
+            return _image_folder(config)
+        try:
+            origin = [[file.relative_to(root).as_posix(), content_digest(file)] for file in files]
+            mode = shared_mode(files)
+        except OSError as error:
+            raise RlnasError(
+                f"{error.filename} cannot be read: {error.strerror}; check the file and its rights"
+            ) from error
+    elif hub_id.startswith((".", "/", "~")):
+        raise RlnasError(f"data.hub_id={hub_id} is no folder here and no id on the hub; check the path")
 
-    @functools.cache  # both splits come with one download
+    @functools.cache  # all splits come with one download
     def splits() -> dict[str, Any]:
-        return _download(hub_id, config.hub_config)
+        return _load(str(root), config.hub_config, from_disk=True) if local else _download(hub_id, config.hub_config)
 
     def read(role: str) -> Decoded:
         key = {
-            "hub": [hub_id, config.hub_config, config.image_column, config.label_column],
+            "hub": ["" if local else hub_id, origin, config.hub_config, config.image_column, config.label_column],
             "role": role,
             "size": size,
+            "ground": background,
         }
-        return cached(f"hub-{hub_id}-{role}", key, lambda: _read(splits(), role, config, size))
+        return cached(f"hub-{hub_id}-{role}", key, lambda: _read(splits(), role, config, size), mode)
 
     def read_test() -> Decoded:
         try:
@@ -81,20 +108,44 @@ def hub(config: DataConfig) -> Source:
                 "resume, or set HF_HUB_OFFLINE=1 to take it from the hub's own cache"
             ) from missing
 
-    return Source(hub_id, lambda: read("train"), read_test)
+    sentence = left_out.sentence()
+    notes = (sentence,) if sentence else ()
+    return Source(hub_id, lambda: read("train"), read_test, lambda: read("valid"), dict(left_out.counts), notes)
+
+
+def _image_folder(config: DataConfig) -> Source:
+    """A folder of images is read as by data=folder: `datasets` takes files for images and splits by other rules."""
+    asked = ("hub_config", "image_column", "label_column")
+    if given := [f"data.{key}" for key in asked if getattr(config, key) is not None]:
+        raise RlnasError(
+            f"data.hub_id={config.hub_id} is a folder of images without tables, which has no {', '.join(given)}; "
+            "leave these options out"
+        )
+    source = folder(dataclasses.replace(config, name="folder", path=config.hub_id))
+    return dataclasses.replace(
+        source, notes=(f"data.hub_id={config.hub_id} is a folder of images, read as by data=folder", *source.notes)
+    )
 
 
 def _download(hub_id: str, hub_config: str | None) -> dict[str, Any]:
     """All splits by name, as `datasets.Dataset`, undecoded."""
-    import datasets
     from huggingface_hub import constants
 
     # In the hub's own offline mode `datasets` looks into its cache and nowhere else: there is nothing to ask.
     if not constants.HF_HUB_OFFLINE and (reason := unreachable()):
         raise Missing(reason)
+    return _load(hub_id, hub_config)
+
+
+def _load(hub_id: str, hub_config: str | None, from_disk: bool = False) -> dict[str, Any]:
+    import datasets
+    from huggingface_hub import constants
+
     datasets.disable_progress_bars()
+    # Of a local folder `datasets` keeps a copy that it knows by name, size and date of the files: have it made anew.
+    options = {"download_mode": "force_redownload"} if from_disk else {}
     try:
-        return dict(datasets.load_dataset(hub_id, hub_config))
+        return dict(datasets.load_dataset(hub_id, hub_config, **options))
     except datasets.exceptions.DatasetNotFoundError as error:
         if hub_id == CIFAR10_ID:  # no slip of the user's: a mirror without it, or an account that may not see it
             raise Missing(one_line(error)) from error
@@ -103,6 +154,8 @@ def _download(hub_id: str, hub_config: str | None) -> dict[str, Any]:
             "a private or gated one log in with `hf auth login`"
         ) from error
     except OSError as error:
+        if from_disk:
+            raise RlnasError(f"data.hub_id={hub_id} cannot be read ({one_line(error)}); check its files") from error
         offline = "HF_HUB_OFFLINE is set and the hub's cache has no copy"
         raise Missing(offline if constants.HF_HUB_OFFLINE else one_line(error)) from error
     except (ValueError, RuntimeError, datasets.exceptions.DatasetsError) as error:
@@ -113,24 +166,43 @@ def _download(hub_id: str, hub_config: str | None) -> dict[str, Any]:
 
 
 def _read(splits: dict[str, Any], role: str, config: DataConfig, size: int) -> Decoded:
-    hub_id = config.hub_id
-    if "train" not in splits:
-        raise RlnasError(f"{hub_id} has no split 'train', only {', '.join(splits)}; choose another data set")
-    train = splits["train"]
+    hub_id, background = config.hub_id, parse_colour(config.background)
+    given = _given(splits, hub_id)
+    train = splits[given["train"]]
     image = _column(train.features, "Image", config.image_column, "image_column", hub_id)
     label = _column(train.features, "ClassLabel", config.label_column, "label_column", hub_id)
     names = not hasattr(train.features[label], "names")  # plain strings or integers instead of a ClassLabel
     values = [str(value) for value in train.unique(label)] if names else train.features[label].names
     classes = tuple(sorted(values)) if names else tuple(values)
 
-    test_name = next((name for name in TEST_SPLITS if name in splits), None)
-    if test_name is not None:
-        rows = train if role == "train" else splits[test_name]
-    else:
+    unlabelled = [key for key in ("valid", "test") if key in given and not _labelled(splits[given[key]], label)]
+    if unlabelled:
+        given["unlabelled"] = ", ".join(given.pop(key) for key in unlabelled)
+    rows = splits[given[role]] if role in given else train
+    if "test" not in given and role != "valid":
         labels = [classes.index(str(value)) if names else value for value in train[label]]
         kept, held_out = hold_out([str(i) for i in range(len(labels))], labels, classes)
         rows = train.select(kept if role == "train" else held_out)
-    return decode_rows(rows, image, label, classes, size, f"the {role} split of {hub_id}", names)
+    decoded = decode_rows(rows, image, label, classes, size, f"the {role} split of {hub_id}", names, background)
+    return dataclasses.replace(decoded, splits=given)
+
+
+def _given(splits: dict[str, Any], hub_id: str | None) -> dict[str, str]:
+    """The data set's name of each split by role, and under "unused" the names that mean none."""
+    roles = by_role(splits)
+    doubled = [name for names in roles.values() if len(names) > 1 for name in names]
+    if doubled or "train" not in roles:
+        problem = f"several splits for one purpose ({', '.join(doubled)})" if doubled else "no split 'train'"
+        raise RlnasError(f"{hub_id} has {problem}, only {', '.join(splits)}; choose another data set")
+    given = {role: roles[role][0] for role in ROLES if role in roles}
+    if unused := [name for name in splits if name not in given.values()]:
+        given["unused"] = ", ".join(unused)
+    return given
+
+
+def _labelled(rows: Any, label: str) -> bool:
+    """Whether a split has labels; those of challenges are published without (-1 or nothing)."""
+    return not len(rows) or label not in rows.features or any(value not in (None, -1) for value in rows[label])
 
 
 def _column(features: Any, kind: str, asked: str | None, option: str, hub_id: str | None) -> str:

@@ -35,6 +35,11 @@ class Images:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def digests(self) -> list[bytes]:
+        """128-bit hash of each image's pixels: equal for equal images."""
+        pixels = self.pixels.cpu().flatten(1).numpy()  # (n, c * h * w)
+        return [hashlib.blake2b(image, digest_size=16).digest() for image in pixels]
+
     def take(self, index: Tensor) -> "Images":
         """The images at these positions, int64 (k,) on the same device, in that order."""
         return Images(self.pixels.index_select(0, index), self.labels.index_select(0, index))
@@ -57,10 +62,20 @@ class Images:
 
 @dataclass(frozen=True)
 class Decoded:
-    """What a source yields for one split: the images, on the CPU, and the names behind the labels."""
+    """What a source yields for one split.
+
+    Attributes:
+        images: on the CPU.
+        classes: the names behind the labels.
+        splits: the source's own name of each split it gives, by role (train, valid, test); "unlabelled" and "unused":
+            names of splits that are not read. Empty where there are no splits but classes alone.
+        frames: how many images have several frames, of which the first was read.
+    """
 
     images: Images
     classes: tuple[str, ...]
+    splits: dict[str, str] = field(default_factory=dict)
+    frames: int = 0
 
 
 @dataclass(frozen=True)
@@ -76,6 +91,8 @@ class ImageData:
         mean, std: float32 (c,), of the training part, on the scale 0..1.
         augmentation: as configured; the digits' own where they stand in for another data set.
         fallback: why digits stand in for the data set asked for, in one sentence; None if they do not.
+        left_out: number of files that were found and not read, by reason; see `listing.REASONS`.
+        notes: what was read how, and what was not, in sentences; reading the test split adds its own.
     """
 
     name: str
@@ -89,6 +106,8 @@ class ImageData:
     augmentation: Augmentation
     read_test: Callable[[], Decoded] = field(repr=False)
     fallback: str | None = None
+    left_out: dict[str, int] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
     def test(self) -> Images:
         """Read the test split, now and not before. Raises RlnasError if it is missing or damaged."""

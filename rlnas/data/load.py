@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from rlnas.config import DataConfig
+from rlnas.data import notes
 from rlnas.data.augment import Augmentation
 from rlnas.data.folder import folder
 from rlnas.data.hub import Missing, hub
@@ -22,7 +23,8 @@ logger = logging.getLogger("rlnas")
 def load_data(config: DataConfig, rng: np.random.Generator, device: torch.device) -> ImageData:
     """Load the training images and split them once into train and valid; the test split stays unread.
 
-    The split is a uniform draw over all training images, not stratified by class: class shares differ by chance.
+    A validation split of the source's own is used as it is. Else the split is a uniform draw over all training images,
+    not stratified by class: class shares differ by chance.
 
     Args:
         config: which data set, how large a validation split.
@@ -31,14 +33,14 @@ def load_data(config: DataConfig, rng: np.random.Generator, device: torch.device
         device: where the images are kept.
 
     Raises:
-        RlnasError: a path, data set or image that is wrong or missing; too few images; or, with
+        RlnasError: a path, data set or image that is wrong or missing; too few images or equal ones; or, with
             `when_missing="error"`, a data set that is neither on disk nor downloadable.
     """
     augmentation = Augmentation(config.crop, config.flip, config.cutout)
     fallback = None
     try:
         source = _source(config)
-        decoded = source.train()
+        decoded, valid = _read(source)
     except Missing as missing:
         what = f"CIFAR-10 ({CIFAR10_ID})" if config.name == "cifar10" else f"the data set {config.hub_id}"
         cure = (
@@ -57,8 +59,22 @@ def load_data(config: DataConfig, rng: np.random.Generator, device: torch.device
         )
         logger.warning("%s", fallback)
         source, augmentation = digits(), DIGITS_AUGMENTATION
-        decoded = source.train()
-    return _split(source, decoded, config, rng, device, augmentation, fallback)
+        decoded, valid = _read(source)
+    return _split(source, decoded, valid, config, rng, device, augmentation, fallback)
+
+
+def _read(source: Source) -> tuple[Decoded, Decoded | None]:
+    """The training split and, if the source has one of its own, the validation split."""
+    decoded = source.train()
+    if source.valid is None or "valid" not in decoded.splits:
+        return decoded, None
+    valid = source.valid()
+    if valid.classes != decoded.classes:
+        raise RlnasError(
+            f"the validation split of {source.name} has other classes than its training split: expected "
+            f"{', '.join(decoded.classes)}, got {', '.join(valid.classes)}; complete it"
+        )
+    return decoded, valid
 
 
 def _source(config: DataConfig) -> Source:
@@ -80,6 +96,7 @@ def _hub_cifar10(config: DataConfig) -> Source:
 def _split(
     source: Source,
     decoded: Decoded,
+    given: Decoded | None,
     config: DataConfig,
     rng: np.random.Generator,
     device: torch.device,
@@ -87,20 +104,37 @@ def _split(
     fallback: str | None,
 ) -> ImageData:
     images, n = decoded.images.in_content_order(), len(decoded.images)  # the split does not depend on names of files
+    notes.refuse_equal_images(images, source.name, config.background)
     chosen = torch.from_numpy(rng.permutation(n))[: config.limit or n]  # limit > n: all
-    n_valid = round(config.valid * len(chosen))
-    if not 1 <= n_valid < len(chosen):
+    n_valid = 0 if given is not None else round(config.valid * len(chosen))
+    if not (given is not None or n_valid >= 1) or n_valid >= len(chosen):
         raise RlnasError(
             f"too few images: {len(chosen)} training images of {source.name} with data.valid={config.valid:g} and "
             f"data.limit={config.limit} leave {n_valid} for validation and {len(chosen) - n_valid} for training, at "
             "least one is needed for each; add images, or change data.valid or data.limit"
         )
     # Sorted: the images are then copied in the order in which they lie in memory.
-    valid = images.take(chosen[:n_valid].sort().values)
+    valid = images.take(chosen[:n_valid].sort().values) if given is None else given.images
     train = images.take(chosen[n_valid:].sort().values)
     mean, std = statistics(train.pixels)
     _, channels, size, width = train.pixels.shape
     assert size == width, (size, width)
+
+    training, valid_digests = set(train.digests()), valid.digests()
+    seen = training.union(valid_digests)
+    said = [*notes.about_splits(decoded.splits), *source.notes]
+    said += notes.about_frames(decoded, "training") + ([] if given is None else notes.about_frames(given, "validation"))
+    said += notes.about_colours(images, "training")
+    said += notes.about_copies(valid_digests, "validation", training, "training")
+
+    def read_test() -> Decoded:
+        test = source.test()
+        new = notes.about_frames(test, "test") + notes.about_copies(
+            test.images.digests(), "test", seen, "training or validation"
+        )
+        said.extend(note for note in new if note not in said)
+        return test
+
     return ImageData(
         name=source.name,
         classes=decoded.classes,
@@ -111,6 +145,8 @@ def _split(
         mean=mean.to(device),
         std=std.to(device),
         augmentation=augmentation,
-        read_test=source.test,
+        read_test=read_test,
         fallback=fallback,
+        left_out=source.left_out,
+        notes=said,
     )

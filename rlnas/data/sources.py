@@ -1,10 +1,12 @@
 """Where images come from: digits and CIFAR-10 here, folders and the hub in the modules beside this one."""
 
+import dataclasses
 import os
 import re
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +14,12 @@ import numpy as np
 import torch
 
 from rlnas.config import DataConfig
-from rlnas.data.cache import cached, file_stamp
-from rlnas.data.decode import decode, fixed_order, one_line
+from rlnas.data.cache import cached, content_digest, shared_mode
+from rlnas.data.decode import Colour, decode, fixed_order, one_line, parse_colour
 from rlnas.data.images import Decoded, Images
 from rlnas.errors import RlnasError
 
+PLAIN_SPLITS = {"train": "train", "test": "test"}
 DIGITS_TEST = 297  # of 1,797 images
 CIFAR10_ID = "uoft-cs/cifar10"
 CIFAR10_SIZE = 32
@@ -25,11 +28,18 @@ CIFAR10_LAYOUT = "plain_text/train-00000-of-00001.parquet and plain_text/test-00
 
 @dataclass(frozen=True)
 class Source:
-    """A data set found but not read: one function for each split, which reads it (or its copy in the cache)."""
+    """A data set found but not read: one function for each split, which reads it (or its copy in the cache).
+
+    valid: called only if there may be a validation split of its own, and `Decoded.splits` of train has one.
+    left_out: number of files that are not read, by reason. notes: what to say about how it was found, in sentences.
+    """
 
     name: str
     train: Callable[[], Decoded]
     test: Callable[[], Decoded]
+    valid: Callable[[], Decoded] | None = None
+    left_out: dict[str, int] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 def digits() -> Source:
@@ -46,7 +56,7 @@ def _read_digits(test: bool) -> Decoded:
     index = np.array(sorted(order[:DIGITS_TEST] if test else order[DIGITS_TEST:]))
     pixels = np.rint(bunch.images[index, None] * (255 / 16)).astype(np.uint8)  # (n, 1, 8, 8)
     images = Images(torch.from_numpy(pixels), torch.from_numpy(bunch.target[index].astype(np.int64)))
-    return Decoded(images, tuple(str(name) for name in bunch.target_names))
+    return Decoded(images, tuple(str(name) for name in bunch.target_names), PLAIN_SPLITS)
 
 
 def local_cifar10(config: DataConfig) -> Source | None:
@@ -69,10 +79,18 @@ def local_cifar10(config: DataConfig) -> Source | None:
     else:
         return None
 
+    background = parse_colour(config.background)
+
     def read(split: str) -> Decoded:
         files = _shards(folder, split, asked_by)
-        key = {"cifar10": file_stamp(files), "split": split}
-        return cached(f"cifar10-{split}", key, lambda: _read_parquet(files))
+        try:
+            key = {"cifar10": [content_digest(file) for file in files], "split": split, "ground": background}
+            mode = shared_mode(files)
+        except OSError as error:
+            raise RlnasError(
+                f"{error.filename} cannot be read: {error.strerror}; check the file and its rights"
+            ) from error
+        return cached(f"cifar10-{split}", key, lambda: _read_parquet(files, background), mode)
 
     _shards(folder, "train", asked_by)  # the layout is checked now, the test split not before it is asked for
     return Source("cifar10", lambda: read("train"), lambda: read("test"))
@@ -90,7 +108,7 @@ def _shards(folder: Path, split: str, asked_by: str) -> list[Path]:
     return files
 
 
-def _read_parquet(files: list[Path]) -> Decoded:
+def _read_parquet(files: list[Path], background: Colour) -> Decoded:
     import datasets  # slow to import, and not needed for digits, folders or a cached copy
 
     datasets.disable_progress_bars()
@@ -100,7 +118,8 @@ def _read_parquet(files: list[Path]) -> Decoded:
             paths = [str(file) for file in files]
             rows = datasets.load_dataset("parquet", data_files=paths, split="train", streaming=True, cache_dir=scratch)
             classes = tuple(rows.features["label"].names)
-            return decode_rows(rows, "img", "label", classes, CIFAR10_SIZE, files[0].name)
+            decoded = decode_rows(rows, "img", "label", classes, CIFAR10_SIZE, files[0].name, background=background)
+            return dataclasses.replace(decoded, splits=PLAIN_SPLITS)
     except (OSError, ValueError, KeyError, AttributeError, TypeError, datasets.exceptions.DatasetsError) as error:
         raise RlnasError(
             f"{files[0]} cannot be read as CIFAR-10 (expected parquet with the columns img and label; "
@@ -110,7 +129,14 @@ def _read_parquet(files: list[Path]) -> Decoded:
 
 
 def decode_rows(
-    rows: Any, image: str, label: str, classes: tuple[str, ...], size: int, origin: str, names: bool = False
+    rows: Any,
+    image: str,
+    label: str,
+    classes: tuple[str, ...],
+    size: int,
+    origin: str,
+    names: bool = False,
+    background: Colour = (255, 255, 255),
 ) -> Decoded:
     """Decode rows of a Hugging Face data set, map-style or streamed.
 
@@ -121,6 +147,7 @@ def decode_rows(
         size: side of the decoded images in pixels.
         origin: what to call the data set in error messages.
         names: labels are values to look up in `classes`, not positions in it.
+        background: colour behind what is transparent.
 
     Raises:
         RlnasError: a broken image, or a label outside the classes.
@@ -131,14 +158,17 @@ def decode_rows(
     place = {name: i for i, name in enumerate(classes)}
     parts: list[torch.Tensor] = []
     labels: list[int] = []
+    counts: Counter[str] = Counter()
     for batch in rows.iter(batch_size=1000):
         start = len(labels)
         encoded = [_encoded(value) for value in batch[image]]
-        parts.append(decode(encoded, [f"image {start + i} of {origin}" for i in range(len(encoded))], size))
+        called = [f"image {start + i} of {origin}" for i in range(len(encoded))]
+        parts.append(decode(encoded, called, size, background, counts))
         labels += _positions(batch[label], place, names, origin)
     if not labels:
         raise RlnasError(f"{origin} has no images; the split is probably empty: choose another data set")
-    return Decoded(Images(torch.cat(parts), torch.tensor(labels, dtype=torch.int64)), classes)
+    images = Images(torch.cat(parts), torch.tensor(labels, dtype=torch.int64))
+    return Decoded(images, classes, frames=counts["frames"])
 
 
 def _encoded(value: Any) -> bytes | Path:

@@ -42,11 +42,17 @@ def _headline(run: Run) -> str:
         banner = f'<p class="banner" role="alert">{warning} {escape(str(note).rstrip("."))}.</p>\n'
     return (
         f"<header>\n<h1>{escape(str(result.get('name', run.folder.name)))}: architecture search</h1>\n{banner}"
-        f"<p>{_summary(run)}</p>\n</header>\n"
+        f"<p>{_summary(run)}</p>\n{_data_notes(run)}</header>\n"
         f'<section aria-label="Result in numbers">\n<dl class="tiles">\n{_tiles(run)}\n</dl>\n'
         '<p class="note">An accuracy with shared weights is only a ranking signal: all architectures borrow one set of '
         "weights there, so it tells which one to retrain, not how good that one will be.</p>\n</section>"
     )
+
+
+def _data_notes(run: Run) -> str:
+    """What was read how, and which files were left out: one paragraph for each note of result.json."""
+    notes = (run.result.get("images") or {}).get("notes") or []
+    return "".join(f'<p class="note">Data: {escape(str(note))}.</p>\n' for note in notes)
 
 
 def _summary(run: Run) -> str:

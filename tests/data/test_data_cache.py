@@ -1,13 +1,13 @@
-import json
 import logging
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from rlnas.data import cache as module
-from rlnas.data.cache import cache_folder, cached
+from rlnas.data.cache import cache_folder, cached, shared_mode
 from rlnas.data.images import Decoded, Images
 
 
@@ -63,7 +63,7 @@ def _flip_a_pixel(file: Path) -> None:
 
 def _rename_a_class(file: Path) -> None:
     content = file.read_bytes()
-    assert json.dumps(json.dumps(["a", "b"])).encode() in content
+    assert rb"[\"a\", \"b\"]" in content
     file.write_bytes(content.replace(rb"[\"a\", \"b\"]", rb"[\"a\", \"c\"]"))
 
 
@@ -73,8 +73,8 @@ def _empty(file: Path) -> None:
 
 def _other_format(file: Path) -> None:
     content = file.read_bytes()
-    assert b'"format":"1"' in content
-    file.write_bytes(content.replace(b'"format":"1"', b'"format":"0"'))
+    assert b'"format":"2"' in content
+    file.write_bytes(content.replace(b'"format":"2"', b'"format":"0"'))
 
 
 @pytest.mark.parametrize("damage", [_truncate, _flip_a_pixel, _rename_a_class, _empty, _other_format])
@@ -152,3 +152,73 @@ def test_the_folder_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) 
 def test_names_are_safe_as_file_names(cache: Path) -> None:
     cached("hub-owner/name ../é-train", 1, Reader())
     assert the_file(cache).parent == cache
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o002, 0o077])
+@pytest.mark.parametrize("mode", [0o666, 0o600, 0o660])
+def test_the_file_has_the_rights_of_its_source_less_the_umask(cache: Path, umask: int, mode: int) -> None:
+    before = os.umask(umask)
+    try:
+        cached("x", 1, Reader(), mode)
+    finally:
+        os.umask(before)
+    assert the_file(cache).stat().st_mode & 0o777 == mode & ~umask
+
+
+@pytest.mark.parametrize(
+    ("file", "folder", "mode"),
+    [
+        (0o644, 0o755, 0o666),
+        (0o640, 0o755, 0o660),
+        (0o600, 0o755, 0o600),
+        (0o644, 0o700, 0o600),  # the folder keeps others out
+        (0o644, 0o750, 0o660),
+        (0o444, 0o555, 0o666),
+    ],
+)
+def test_who_may_read_a_source(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: int, folder: int, mode: int
+) -> None:
+    (tmp_path / "source").mkdir()
+    for name, bits in (("public", 0o644), ("private", file)):
+        (tmp_path / "source" / name).write_text("x")
+        (tmp_path / "source" / name).chmod(bits)
+    (tmp_path / "source").chmod(folder)
+    stat = Path.stat
+
+    def open_above(path: Path, **options: bool) -> object:
+        """The folders around the source, which are pytest's and let nobody else in, are open to all."""
+        found = stat(path, **options)
+        return SimpleNamespace(st_mode=0o40755) if path in tmp_path.parents or path == tmp_path else found
+
+    paths = [tmp_path / "source" / name for name in ("public", "private")]
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "stat", open_above)
+        assert shared_mode(paths) == mode
+    (tmp_path / "source").chmod(0o700)
+    assert shared_mode(paths) == 0o600  # pytest's own folders are closed to others
+
+
+def test_a_file_that_may_not_be_read_costs_a_warning_only(
+    cache: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    cached("x", 1, Reader())
+
+    def refuse(path: Path) -> Decoded:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(module, "_load", refuse)
+    reader = Reader()
+    with caplog.at_level(logging.WARNING, "rlnas"):
+        cached("x", 1, reader)
+    assert reader.reads == 1
+    assert "cannot be read (Permission denied)" in caplog.text
+    assert "damaged" not in caplog.text
+
+
+def test_what_a_split_is_made_of_is_kept(cache: Path) -> None:
+    images = Reader()().images
+    made = Decoded(images, ("a", "b"), {"train": "Training", "valid": "dev"}, frames=3)
+    cached("x", 1, lambda: made)
+    assert cached("x", 1, Reader()) is not made
+    assert (cached("x", 1, Reader()).splits, cached("x", 1, Reader()).frames) == (made.splits, 3)

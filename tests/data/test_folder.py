@@ -1,7 +1,10 @@
+import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import PIL.Image
 import pytest
 import torch
 
@@ -50,31 +53,14 @@ def test_labels_follow_the_sorted_names(tmp_path: Path, paint: Paint) -> None:
             assert torch.equal(pixels[0], pixels[2]) == (data.classes[label] == "a")  # the grey ones
 
 
-@pytest.mark.parametrize("test_name", ["test", "val", "valid", "validation"])
-def test_its_own_test_split_is_recognised(tmp_path: Path, paint: Paint, test_name: str) -> None:
-    for split, n in (("train", 5), (test_name, 2)):
-        for name in ("a", "b"):
-            for i in range(n):
-                paint(tmp_path / split / name / f"{i}.png", seed=i)
-    data = load(tmp_path, valid=0.2)
-    assert (len(data.train), len(data.valid), len(data.test())) == (8, 2, 4)
-
-
-def test_three_folders_are_three_classes_even_if_one_is_called_train(tmp_path: Path, paint: Paint) -> None:
-    for name in ("bus", "test", "train"):
-        for i in range(5):
-            paint(tmp_path / name / f"{i}.png", seed=i)
-    assert load(tmp_path, valid=0.2).classes == ("bus", "test", "train")
-
-
 def test_the_test_images_are_not_opened_before_they_are_asked_for(
     two_classes: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened: list[Path] = []
 
-    def watch(images: list[Path], names: list[str], size: int) -> torch.Tensor:
+    def watch(images: list[Path], *others: Any) -> torch.Tensor:
         opened.extend(images)
-        return decode.decode(images, names, size)
+        return decode.decode(images, *others)
 
     monkeypatch.setattr(folder, "decode", watch)
     data = load(two_classes)
@@ -92,7 +78,7 @@ def test_a_broken_test_image_is_reported_when_it_is_read(tmp_path: Path, paint: 
                 paint(tmp_path / split / name / f"{i}.png", seed=i)
     (tmp_path / "test" / "b" / "2.png").write_bytes(b"broken")
     data = load(tmp_path)
-    with pytest.raises(RlnasError, match=r"test/b/2.png is not an image that can be read"):
+    with pytest.raises(RlnasError, match=r"test/b/2.png cannot be read"):
         data.test()
     (tmp_path / "test" / "b" / "2.png").unlink()
     with pytest.raises(RlnasError, match=r"an image of the test split is gone since the start"):
@@ -104,9 +90,9 @@ def test_the_cache_follows_the_files_and_the_size(
 ) -> None:
     calls: list[int] = []
 
-    def count(images: list[Path], names: list[str], size: int) -> torch.Tensor:
+    def count(images: list[Path], names: list[str], size: int, *others: Any) -> torch.Tensor:
         calls.append(size)
-        return decode.decode(images, names, size)
+        return decode.decode(images, names, size, *others)
 
     monkeypatch.setattr(folder, "decode", count)
     load(two_classes)
@@ -114,10 +100,51 @@ def test_the_cache_follows_the_files_and_the_size(
     assert calls == [32]
     assert load(two_classes, size=8).train.pixels.shape[2:] == (8, 8)
     assert calls == [32, 8]
-    for file in (two_classes / "cat").iterdir():
-        paint(file, seed=7, size=(11, 11))
+    for i, file in enumerate(sorted((two_classes / "cat").iterdir())):
+        paint(file, seed=i, size=(11, 11))
     load(two_classes)
     assert calls == [32, 8, 32]
+
+
+def test_files_replaced_with_equal_size_and_date_are_noticed(two_classes: Path) -> None:
+    for file in two_classes.rglob("*.png"):
+        PIL.Image.open(file).save(file.with_suffix(".bmp"))
+        file.unlink()
+    before = load(two_classes)
+    test_before = before.test()
+    for file in two_classes.rglob("*.bmp"):
+        stat, content = file.stat(), bytearray(file.read_bytes())
+        content[-3] ^= 255
+        file.write_bytes(content)
+        os.utime(file, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+        assert file.stat().st_size == stat.st_size
+    after = load(two_classes)
+    assert not torch.equal(before.train.pixels, after.train.pixels)
+    assert not torch.equal(test_before.pixels, after.test().pixels)
+
+
+def test_a_moved_folder_and_a_new_date_are_no_other_data_set(
+    two_classes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = load(two_classes)
+    (tmp_path / "other").mkdir()
+    moved = two_classes.rename(tmp_path / "other" / "pets")
+    for file in moved.rglob("*.png"):
+        os.utime(file, (0, 0))
+
+    def refuse(*_: object) -> torch.Tensor:
+        raise AssertionError("decoded again")
+
+    monkeypatch.setattr(folder, "decode", refuse)
+    assert torch.equal(load(moved).train.pixels, before.train.pixels)
+
+
+def test_swapped_labels_are_another_data_set(two_classes: Path, tmp_path: Path) -> None:
+    before = load(two_classes)
+    (two_classes / "cat").rename(tmp_path / "x")
+    (two_classes / "dog").rename(two_classes / "cat")
+    (tmp_path / "x").rename(two_classes / "dog")
+    assert not torch.equal(load(two_classes).train.pixels, before.train.pixels)
 
 
 def _nothing(root: Path, paint: Paint) -> None:
@@ -145,14 +172,20 @@ def _one_image_each(root: Path, paint: Paint) -> None:
 
 def _two_images_each(root: Path, paint: Paint) -> None:
     _one_image_each(root, paint)
-    paint(root / "cat" / "2.png")
-    paint(root / "dog" / "2.png")
+    paint(root / "cat" / "2.png", seed=2)
+    paint(root / "dog" / "2.png", seed=3)
 
 
 def _broken_image(root: Path, paint: Paint) -> None:
     for i in range(9):
         paint(root / "cat" / f"{i}.png")
         paint(root / "dog" / f"{i}.png").write_bytes(b"broken")
+
+
+def _broken_image_with_an_odd_name(root: Path, paint: Paint) -> None:
+    for i in range(9):
+        paint(root / "cat" / f"{i}.png", seed=i)
+        paint(root / "dog" / f"two\nlines{i}.png").write_bytes(b"broken")
 
 
 def _other_test_classes(root: Path, paint: Paint) -> None:
@@ -164,10 +197,11 @@ ERRORS = [
     (_nothing, "is not a folder; expected one subfolder of images for each class"),
     (_empty, "holds no subfolder; expected at least two classes"),
     (_one_class, r"holds a folder with one class \(cat\); expected at least two classes"),
-    (_empty_class, "dog is a class without images; expected files ending in .png"),
+    (_empty_class, r"dog is a class without images \(1 file is left out: 1 no image that Pillow reads \(.txt: 1\)\)"),
     (_one_image_each, "too few images: class 'cat' has 1, but needs at least 2"),
     (_two_images_each, "too few images: 2 training images of folder:root with data.valid=0.1"),
-    (_broken_image, r"dog/\d.png is not an image that can be read"),
+    (_broken_image, r"dog/\d.png cannot be read: its content is that of no image format"),
+    (_broken_image_with_an_odd_name, r"dog/two\\nlines\d.png cannot be read"),
     (_other_test_classes, "train has the classes cat, dog, but .*test has cat, cow"),
 ]
 

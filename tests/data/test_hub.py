@@ -1,5 +1,7 @@
 import io
+import os
 import threading
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,12 +18,12 @@ from rlnas.data import ImageData, hub, load_data
 from rlnas.errors import RlnasError
 
 
-def rows(n: int, label: Any = None, first: int = 0, **columns: Any) -> datasets.Dataset:
+def rows(n: int, label: Any = None, first: int = 0, kind: str = "PNG") -> datasets.Dataset:
     """n grey images of brightness first, first + 1, ... with the labels x, y, x, y, ..."""
     encoded = []
     for i in range(n):
         stream = io.BytesIO()
-        PIL.Image.new("L", (5, 5), first + i).save(stream, "PNG")
+        PIL.Image.new("L", (5, 5), first + i).save(stream, kind)
         encoded.append({"bytes": stream.getvalue(), "path": None})
     features = datasets.Features({"image": datasets.Image(), "label": label or datasets.ClassLabel(names=["x", "y"])})
     names = ("x", "y") if label else (0, 1)
@@ -98,11 +100,29 @@ def test_a_test_split_that_cannot_be_had_any_more_is_an_error(fake: FakeHub) -> 
         data.test()
 
 
-def test_the_validation_split_stands_in_for_a_missing_test_split(fake: FakeHub) -> None:
-    fake.splits = {"validation": rows(4, first=50), "train": rows(20)}
+@pytest.mark.parametrize("name", ["validation", "Valid", "dev"])
+def test_a_validation_split_is_used_as_such(fake: FakeHub, name: str) -> None:
+    fake.splits = {name: rows(4, first=50), "train": rows(40), "extra": rows(3), "test": rows(6, first=100)}
     data = load()
-    assert brightness(data) == list(range(20))
-    assert data.test().pixels[:, 0, 0, 0].tolist() == [50, 51, 52, 53]
+    assert data.train.pixels[:, 0, 0, 0].tolist() == list(range(40))
+    assert data.valid.pixels[:, 0, 0, 0].tolist() == [50, 51, 52, 53]
+    assert data.test().pixels[:, 0, 0, 0].tolist() == [100, 101, 102, 103, 104, 105]
+    assert f"the validation split is {name}, as given; data.valid is not used" in data.notes
+    assert "not read, because they are neither train, validation nor test: extra" in data.notes
+    again = load()  # from the cache, which knows the splits as well
+    assert torch.equal(again.valid.pixels, data.valid.pixels)
+    assert set(again.notes) <= set(data.notes)
+    assert len(fake.downloads) == 1
+
+
+def test_with_a_validation_split_alone_the_test_images_come_from_training(fake: FakeHub) -> None:
+    fake.splits = {"train": rows(40), "validation": rows(4, first=50)}
+    data = load()
+    assert sorted([*data.train.pixels[:, 0, 0, 0].tolist(), *data.test().pixels[:, 0, 0, 0].tolist()]) == list(
+        range(40)
+    )
+    assert data.valid.pixels[:, 0, 0, 0].tolist() == [50, 51, 52, 53]
+    assert any(note.startswith("no test split is given: a fixed 15 % of each class of train") for note in data.notes)
 
 
 def test_without_any_test_split_a_fixed_share_is_held_out(fake: FakeHub) -> None:
@@ -126,14 +146,23 @@ def test_the_test_split_is_not_decoded_before_it_is_asked_for(fake: FakeHub) -> 
     fake.splits["test"] = datasets.Dataset.from_dict(broken, features=fake.splits["train"].features)
     data = load()
     assert len(data.train) == 18
-    with pytest.raises(RlnasError, match=r"image 0 of the test split of someone/shapes is not an image"):
+    with pytest.raises(RlnasError, match=r"image 0 of the test split of someone/shapes cannot be read"):
         data.test()
 
 
-def test_unlabelled_images_are_refused(fake: FakeHub) -> None:
+def test_a_test_split_without_labels_is_not_used_and_said(fake: FakeHub) -> None:
     features = fake.splits["train"].features
-    unlabelled = {"image": fake.splits["test"]["image"][:1], "label": [-1]}
+    unlabelled = {"image": fake.splits["test"]["image"][:2], "label": [-1, -1]}
     fake.splits["test"] = datasets.Dataset.from_dict(unlabelled, features=features)
+    data = load()
+    assert len(data.test()) == 4  # 15 % of 20, by class
+    assert "not read, because its images have no labels: the split test" in data.notes
+
+
+def test_a_label_outside_the_classes_is_refused(fake: FakeHub) -> None:
+    features = fake.splits["train"].features
+    odd = {"image": fake.splits["test"]["image"][:2], "label": [-1, 0]}
+    fake.splits["test"] = datasets.Dataset.from_dict(odd, features=features)
     with pytest.raises(RlnasError, match="label -1, which is none of the 2 classes; the split is probably published"):
         load().test()
 
@@ -148,6 +177,14 @@ ERRORS: list[tuple[dict[str, Any], dict[str, datasets.Dataset] | Exception | Non
     ({"label_column": "class"}, None, r"no column 'class', only image, label; check data.label_column"),
     ({}, {"train": rows(4, label=datasets.Value("string"))}, "has 0 columns of type ClassLabel among image, label"),
     ({}, {"all": rows(4)}, "has no split 'train', only all"),
+    ({}, {"train": rows(4), "val": rows(2), "dev": rows(2)}, r"several splits for one purpose \(val, dev\)"),
+    (
+        {},
+        {"train": rows(4).map(lambda row: {"image": rows(1)[0]["image"]}), "test": rows(4)},
+        "4 training images of .* are equal",
+    ),
+    ({"hub_id": "./nowhere"}, None, "data.hub_id=./nowhere is no folder here and no id on the hub"),
+    ({"background": "#ffffff80"}, None, "data.background=#ffffff80 is no opaque colour"),
     ({}, {"train": rows(2), "test": rows(0)}, "too few images: 2 training images"),
     ({}, {"train": rows(2)}, "too few images: class 'x' has 1"),
     ({}, datasets.exceptions.DatasetNotFoundError("no such set"), "has no data set 'someone/shapes' for you"),
@@ -167,6 +204,22 @@ def test_errors(fake: FakeHub, options: dict[str, Any], outcome: Any, message: s
     assert "\n" not in str(caught.value)
 
 
+def test_transparent_images_are_composited(fake: FakeHub) -> None:
+    stream = io.BytesIO()
+    PIL.Image.new("RGBA", (5, 5), (0, 0, 0, 0)).save(stream, "PNG")
+    clear = {"image": [{"bytes": stream.getvalue(), "path": None}], "label": [0]}
+    fake.splits["test"] = datasets.Dataset.from_dict(clear, features=fake.splits["train"].features)
+    assert load().test().pixels.unique().tolist() == [255]
+    assert load(background="black").test().pixels.unique().tolist() == [0]
+
+
+def test_another_endpoint_is_another_hub(fake: FakeHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    load()
+    monkeypatch.setenv("HF_ENDPOINT", "https://mirror.example")
+    load()
+    assert len(fake.downloads) == 2
+
+
 def test_an_empty_test_split_is_an_error(fake: FakeHub) -> None:
     fake.splits["test"] = rows(0)
     with pytest.raises(RlnasError, match="the test split of someone/shapes has no images"):
@@ -180,6 +233,54 @@ def test_the_hubs_offline_mode_is_respected(fake: FakeHub, monkeypatch: pytest.M
     with pytest.raises(RlnasError, match="because HF_HUB_OFFLINE is set and the hub's cache has no copy"):
         load(hub_id="someone/else")
     assert fake.probes == 0
+
+
+@pytest.fixture
+def offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "datasets")
+
+
+def write_images(root: Path, classes: tuple[str, ...], first: int) -> None:
+    for split, n in (("train", 12), ("test", 4)):
+        for name in classes:
+            (root / split / name).mkdir(parents=True)
+            for i in range(n):
+                first += 1
+                PIL.Image.new("L", (5, 5), first).save(root / split / name / f"{i}.bmp")
+
+
+@pytest.mark.usefixtures("offline")
+def test_a_local_folder_of_images_is_known_by_its_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for project, classes, first in (("A", ("cat", "dog"), 0), ("B", ("apple", "pear", "plum"), 100)):
+        write_images(tmp_path / project / "imgs", classes, first)
+    for project, classes in (("A", ("cat", "dog")), ("B", ("apple", "pear", "plum"))):
+        monkeypatch.chdir(tmp_path / project)
+        data = load(hub_id="./imgs")
+        assert (data.classes, len(data.test())) == (classes, 4 * len(classes))
+        assert "data.hub_id=./imgs is a folder of images, read as by data=folder" in data.notes
+    with pytest.raises(RlnasError, match=r"is a folder of images without tables, which has no data.label_column"):
+        load(hub_id="./imgs", label_column="label")
+
+
+@pytest.mark.usefixtures("offline")
+def test_a_local_folder_of_tables_is_known_by_its_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both projects call it ./table; then a file is replaced by one of the same size and date."""
+    for project, first in (("A", 0), ("B", 100)):
+        (tmp_path / project / "table").mkdir(parents=True)
+        rows(20, first=first, kind="BMP").to_parquet(tmp_path / project / "table" / "train.parquet")
+    monkeypatch.chdir(tmp_path / "A")
+    everything = load(hub_id="./table")
+    assert sorted([*brightness(everything), *everything.test().pixels[:, 0, 0, 0].tolist()]) == list(range(20))
+    monkeypatch.chdir(tmp_path / "B")
+    assert min(brightness(load(hub_id="./table"))) >= 100
+    file = tmp_path / "B" / "table" / "train.parquet"
+    other = tmp_path / "A" / "table" / "train.parquet"
+    stat = file.stat()
+    assert other.stat().st_size == stat.st_size
+    file.write_bytes(other.read_bytes())
+    os.utime(file, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert max(brightness(load(hub_id="./table"))) < 100
 
 
 @pytest.fixture

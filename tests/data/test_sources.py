@@ -1,4 +1,5 @@
 import io
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -124,12 +125,39 @@ def test_a_changed_file_is_read_again(copy: Path) -> None:
     assert len(load(copy).train) == 18
 
 
+def test_a_file_replaced_with_equal_size_and_date_is_read_again(copy: Path) -> None:
+    """The pixels of an image stored without compression are changed in place."""
+    file = copy / "plain_text" / "test-00000-of-00001.parquet"
+    stream = io.BytesIO()
+    PIL.Image.new("RGB", (32, 32), (1, 2, 3)).save(stream, "BMP")
+    features = datasets.Features({"img": datasets.Image(), "label": datasets.ClassLabel(names=CLASSES)})
+    rows = {"img": [{"bytes": stream.getvalue(), "path": None}], "label": [0]}
+    datasets.Dataset.from_dict(rows, features=features).to_parquet(file)
+    assert load(copy).test().pixels[0, :, 0, 0].tolist() == [1, 2, 3]
+    stat, content = file.stat(), file.read_bytes()
+    file.write_bytes(content.replace(bytes([3, 2, 1]), bytes([9, 2, 1])))
+    os.utime(file, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert file.stat().st_size == stat.st_size
+    assert load(copy).test().pixels[0, :, 0, 0].tolist() == [1, 2, 9]
+
+
+def test_transparent_images_inside_are_composited(copy: Path) -> None:
+    file = copy / "plain_text" / "test-00000-of-00001.parquet"
+    stream = io.BytesIO()
+    PIL.Image.new("RGBA", (32, 32), (0, 0, 0, 0)).save(stream, "PNG")
+    features = datasets.Features({"img": datasets.Image(), "label": datasets.ClassLabel(names=CLASSES)})
+    rows = {"img": [{"bytes": stream.getvalue(), "path": None}], "label": [0]}
+    datasets.Dataset.from_dict(rows, features=features).to_parquet(file)
+    for ground, value in (("white", 255), ("black", 0)):
+        assert load(copy, background=ground).test().pixels[0, :, 0, 0].tolist() == [value] * 3
+
+
 def test_a_broken_image_inside_is_named(copy: Path) -> None:
     features = datasets.Features({"img": datasets.Image(), "label": datasets.ClassLabel(names=CLASSES)})
     rows = {"img": [{"bytes": b"broken", "path": None}], "label": [0]}
     file = copy / "plain_text" / "test-00000-of-00001.parquet"
     datasets.Dataset.from_dict(rows, features=features).to_parquet(file)
-    with pytest.raises(RlnasError, match=r"image 0 of test-00000-of-00001.parquet is not an image"):
+    with pytest.raises(RlnasError, match=r"image 0 of test-00000-of-00001.parquet cannot be read"):
         load(copy).test()
 
 
