@@ -41,6 +41,7 @@ class DataConfig:
     when_missing: str = one_of("fallback", "fallback", "error")
     splits: str = one_of("auto", "auto", "none")
     background: str = "white"
+    channels: str = one_of("auto", "auto", "grey", "rgb")
     valid: float = ranged(0.1, 0.001, 0.9)
     limit: int = ranged(0, 0)
     size: int = ranged(0, 0, 1024)

@@ -9,6 +9,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import PIL.Image
+
+from rlnas.data import ImageData
+
 # digits, shrunken to a few seconds; nothing measured, so that two runs compute alike
 TINY = (
     "data.limit=300",
@@ -67,3 +71,13 @@ def result(folder: Path) -> dict[str, Any]:
     """result.json."""
     found: dict[str, Any] = json.loads((folder / "result.json").read_text(encoding="utf-8"))
     return found
+
+
+def digits_as_files(root: Path, data: ImageData) -> Path:
+    """The splits of `data` as grey PNG files, named so that their order is by class."""
+    for split, images in (("train", data.train), ("val", data.valid), ("test", data.test())):
+        for number, (pixels, label) in enumerate(zip(images.pixels, images.labels.tolist(), strict=True)):
+            folder = root / split / str(label)
+            folder.mkdir(parents=True, exist_ok=True)
+            PIL.Image.fromarray(pixels[0].numpy()).save(folder / f"{number:04d}.png")
+    return root

@@ -5,12 +5,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 import rlnas
+from rlnas.config import DataConfig
+from rlnas.data import load_data
 from rlnas.history import read_rows
 from rlnas.search import diversity, skip_rate
 from rlnas.spaces import NasrlSpace
-from tests.command import TINY
+from rlnas.seeding import numpy_stream
+from tests.command import TINY, digits_as_files, history
 
 
 def run(tmp_path: Path, *overrides: str) -> tuple[Path, dict[str, Any]]:
@@ -209,3 +213,15 @@ def test_skip_rate_by_hand() -> None:
     space = NasrlSpace(4, ("conv1x1",))  # three possible skips
     assert skip_rate(space, [space.parse("conv1x1 conv1x1 conv1x1+1 conv1x1+1")]) == pytest.approx(2 / 3)
     assert skip_rate(NasrlSpace(2, ("conv1x1",)), [(0, 0)]) is None
+
+
+def test_a_folder_of_the_digits_is_searched_as_the_digits_are(tmp_path: Path) -> None:
+    """The same splits as files, which lie class by class: the same history and the same network."""
+    options = ["data.limit=300", "data.valid=0.3", "evaluator.images=0", "evaluator.batch_size=20"]
+    digits, found = run(tmp_path / "embedded", *options)
+    data = load_data(DataConfig(limit=300, valid=0.3), numpy_stream(0, "split"), torch.device("cpu"))
+    root = digits_as_files(tmp_path / "files", data)
+    files = ["data=folder", f"data.path={root}", "data.size=8", "data.crop=1", "data.flip=false"]
+    folder, same = run(tmp_path / "folder", *options[2:], *files, "data.limit=0")
+    assert history(folder) == history(digits)
+    assert same["best"] == found["best"]

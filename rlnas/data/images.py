@@ -49,11 +49,22 @@ class Images:
 
         Files come sorted by class or by time; a batch of neighbours would be no sample of the split.
         """
-        digest = hashlib.blake2b
-        pixels, labels = self.pixels.cpu().contiguous().numpy(), self.labels.tolist()
-        keys = [digest(image.data, digest_size=16).digest() for image in pixels]
+        keys, labels = self.digests(), self.labels.tolist()
         order = sorted(range(len(self)), key=lambda i: (keys[i], labels[i]))
         return self.take(torch.tensor(order, dtype=torch.int64, device=self.labels.device))
+
+    @property
+    def coloured(self) -> int:
+        """How many images have a pixel whose red, green and blue differ."""
+        return int((self.pixels != self.pixels[:, :1]).flatten(1).any(1).sum())
+
+    def grey(self) -> "Images":
+        """The same images with one channel: ITU-R 601 luma, as Pillow's mode L; equal channels keep their value."""
+        if self.pixels.shape[1] == 1:
+            return self
+        weights = torch.tensor([19595, 38470, 7471], device=self.pixels.device)  # in units of 2^-16, in all 1
+        luma = (self.pixels.to(torch.int32) * weights.view(1, 3, 1, 1)).sum(1, keepdim=True)  # (n, 1, h, w)
+        return Images((luma + 2**15).bitwise_right_shift(16).to(torch.uint8), self.labels)
 
     def to(self, device: torch.device) -> "Images":
         """The same images on another device."""

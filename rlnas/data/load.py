@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -11,7 +12,7 @@ from rlnas.data import notes
 from rlnas.data.augment import Augmentation
 from rlnas.data.folder import folder
 from rlnas.data.hub import Missing, hub
-from rlnas.data.images import Decoded, ImageData, statistics
+from rlnas.data.images import Decoded, ImageData, Images, statistics
 from rlnas.data.sources import CIFAR10_ID, CIFAR10_SIZE, Source, digits, local_cifar10
 from rlnas.errors import RlnasError
 
@@ -77,6 +78,27 @@ def _read(source: Source) -> tuple[Decoded, Decoded | None]:
     return decoded, valid
 
 
+def _channels(wanted: str, train: Images, name: str) -> Callable[[Images, str], Images]:
+    """What gives a split the wanted channels; of `auto` one if all training images are grey.
+
+    The other splits must then be grey too: a network of one channel would not see their colours.
+    """
+    if wanted == "rgb" or (wanted == "auto" and train.coloured):
+        return lambda images, split: images
+    if wanted == "grey":
+        return lambda images, split: images.grey()
+
+    def grey(images: Images, split: str) -> Images:
+        if images.coloured:
+            raise RlnasError(
+                f"all training images of {name} are grey, but {images.coloured:,} of its {len(images):,} {split} "
+                "images have colours; set data.channels=rgb to keep them, or data.channels=grey to take all as grey"
+            )
+        return images.grey()
+
+    return grey
+
+
 def _source(config: DataConfig) -> Source:
     if config.name == "cifar10":
         return local_cifar10(config) or _hub_cifar10(config)
@@ -103,9 +125,12 @@ def _split(
     augmentation: Augmentation,
     fallback: str | None,
 ) -> ImageData:
-    images, n = decoded.images.in_content_order(), len(decoded.images)  # the split does not depend on names of files
+    as_wanted = _channels(config.channels, decoded.images, source.name)
+    # Neither the split nor the order of training depends on names of files.
+    images, n = as_wanted(decoded.images, "training").in_content_order(), len(decoded.images)
     notes.refuse_equal_images(images, source.name, config.background)
     chosen = torch.from_numpy(rng.permutation(n))[: config.limit or n]  # limit > n: all
+    given_images = None if given is None else as_wanted(given.images, "validation").in_content_order()
     n_valid = 0 if given is not None else round(config.valid * len(chosen))
     if not (given is not None or n_valid >= 1) or n_valid >= len(chosen):
         raise RlnasError(
@@ -114,7 +139,7 @@ def _split(
             "least one is needed for each; add images, or change data.valid or data.limit"
         )
     # Sorted: the images are then copied in the order in which they lie in memory.
-    valid = images.take(chosen[:n_valid].sort().values) if given is None else given.images
+    valid = images.take(chosen[:n_valid].sort().values) if given_images is None else given_images
     train = images.take(chosen[n_valid:].sort().values)
     mean, std = statistics(train.pixels)
     _, channels, size, width = train.pixels.shape
@@ -129,6 +154,7 @@ def _split(
 
     def read_test() -> Decoded:
         test = source.test()
+        test = dataclasses.replace(test, images=as_wanted(test.images, "test"))
         new = notes.about_frames(test, "test") + notes.about_copies(
             test.images.digests(), "test", seen, "training or validation"
         )

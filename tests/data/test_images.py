@@ -1,3 +1,5 @@
+import numpy as np
+import PIL.Image
 import pytest
 import torch
 
@@ -74,3 +76,12 @@ def test_content_order_is_no_order_of_classes() -> None:
     labels = torch.arange(500) // 50
     mixed = Images(noise(500), labels).in_content_order().labels
     assert all(len(part.unique()) >= 8 for part in mixed.split(50))
+
+
+def test_grey_is_pillow_s_luma_and_keeps_equal_channels() -> None:
+    images = Images(noise(), torch.zeros(50, dtype=torch.int64))
+    expected = [np.asarray(PIL.Image.fromarray(one.permute(1, 2, 0).numpy()).convert("L")) for one in images.pixels]
+    assert torch.equal(images.grey().pixels[:, 0], torch.from_numpy(np.stack(expected)))
+    equal = Images(images.pixels[:, :1].expand(-1, 3, -1, -1).contiguous(), images.labels)
+    assert torch.equal(equal.grey().pixels, images.pixels[:, :1])
+    assert (images.coloured, equal.coloured, equal.grey().coloured) == (50, 0, 0)

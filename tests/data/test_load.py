@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import PIL.Image
 import pytest
 import torch
 from huggingface_hub import constants
@@ -16,6 +17,7 @@ from rlnas.config import DataConfig
 from rlnas.data import Augmentation, ImageData, Images, hub, load_data, sources
 from rlnas.data.images import Decoded
 from rlnas.errors import RlnasError
+from tests.command import digits_as_files
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -194,3 +196,25 @@ def test_a_split_that_does_not_fit_is_refused(two_classes: Path, paint: Callable
         RlnasError, match=r"the test split of folder:pets has other classes .* expected cat, dog, got 0"
     ):
         mixed.test()
+
+
+def test_a_folder_of_the_same_images_is_the_same_data(tmp_path: Path) -> None:
+    data = load(seed=3, limit=500, valid=0.3)
+    files = load(seed=8, name="folder", path=str(digits_as_files(tmp_path, data)), size=8)
+    assert (files.channels, files.size, files.classes) == (1, 8, data.classes)
+    for split, given in ((files.train, data.train), (files.valid, data.valid.in_content_order())):
+        assert rows(split) == rows(given)
+    assert sorted(rows(files.test())) == sorted(rows(data.test()))
+    assert torch.equal(files.mean, data.mean)
+
+
+def test_colours_in_another_split_of_grey_images_are_refused_or_taken_as_asked(tmp_path: Path) -> None:
+    root = digits_as_files(tmp_path, load(limit=500, valid=0.3))
+    colour = torch.randint(0, 256, (8, 8, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    PIL.Image.fromarray(colour.numpy()).save(root / "test" / "3" / "red.png")
+    options = {"name": "folder", "path": str(root), "size": 8}
+    with pytest.raises(RlnasError, match=r"1 of its 298 test images have colours; .*data\.channels=rgb"):
+        load(**options).test()
+    assert load(**options, channels="grey").test().pixels.shape[1] == 1
+    assert load(**options, channels="rgb").test().pixels.shape[1] == 3
+    assert load(**options, channels="rgb").channels == 3
