@@ -12,8 +12,8 @@ from rlnas.config import DataConfig
 from rlnas.data import load_data
 from rlnas.history import read_rows
 from rlnas.search import diversity, skip_rate
-from rlnas.spaces import NasrlSpace
 from rlnas.seeding import numpy_stream
+from rlnas.spaces import NasrlSpace
 from tests.command import TINY, digits_as_files, history
 
 

@@ -189,7 +189,7 @@ def test_who_may_read_a_source(
     def open_above(path: Path, **options: bool) -> object:
         """The folders around the source, which are pytest's and let nobody else in, are open to all."""
         found = stat(path, **options)
-        return SimpleNamespace(st_mode=0o40755) if path in tmp_path.parents or path == tmp_path else found
+        return SimpleNamespace(st_mode=0o40755, st_gid=0) if path in tmp_path.parents or path == tmp_path else found
 
     paths = [tmp_path / "source" / name for name in ("public", "private")]
     with monkeypatch.context() as patch:
@@ -197,6 +197,13 @@ def test_who_may_read_a_source(
         assert shared_mode(paths) == mode
     (tmp_path / "source").chmod(0o700)
     assert shared_mode(paths) == 0o600  # pytest's own folders are closed to others
+
+
+def test_the_right_of_another_group_is_not_that_of_ours() -> None:
+    other = SimpleNamespace(st_gid=os.getegid() + 1)
+    assert module._for_readers(other, 0o640) == 0o600
+    assert module._for_readers(other, 0o644) == 0o666
+    assert module._for_readers(SimpleNamespace(st_gid=os.getegid()), 0o640) == 0o660
 
 
 def test_a_file_that_may_not_be_read_costs_a_warning_only(
