@@ -15,8 +15,6 @@ from multiprocessing import get_context
 
 import numpy as np
 import torch
-from rich.console import Console
-from rich.table import Table
 from scipy import stats
 
 from benchmarks.bare import Floats, ListScorer, bare_search, play
@@ -28,7 +26,7 @@ from rlnas.seeding import numpy_stream
 from rlnas.spaces import NasrlSpace, Space
 
 CHECKPOINTS = (50, 100, 200, 300)  # architectures
-CONTROLLERS = ("ppo", "ppo_shared", "a2c", "trpo", "reinforce", "recurrent_ppo", "dqn", "qrdqn")
+CONTROLLERS = ("ppo", "ppo_shared", "a2c", "trpo", "recurrent_ppo", "dqn", "qrdqn")
 NOISE = 0.1  # of a reward of the chain, in standard deviations of all architectures
 
 
@@ -90,9 +88,7 @@ def main() -> None:
     seeds = range(options.first_seed, options.first_seed + options.seeds)
     with ProcessPoolExecutor(options.workers, mp_context=get_context("spawn")) as pool:
         for name in options.spaces:
-            shown = Table(title=f"{name}: regret after so many architectures, n = {options.seeds}")
-            for head in ("controller", "", *map(str, CHECKPOINTS)):
-                shown.add_column(head, justify="right" if head.isdigit() else "left")
+            print(f"{name}: regret after {CHECKPOINTS} architectures, n = {options.seeds}")
             for controller in options.controllers:
                 found = {}
                 for masked in (True, False):
@@ -100,11 +96,9 @@ def main() -> None:
                     found[masked] = np.array([job.result() for job in jobs])  # (seeds, checkpoints)
                     means, errors = found[masked].mean(0), found[masked].std(0, ddof=1) / np.sqrt(options.seeds)
                     cells = [f"{mean:.3f} ± {error:.3f}" for mean, error in zip(means, errors, strict=True)]
-                    shown.add_row(controller, "masked" if masked else "free", *cells)
-                pairs = zip(found[True].T, found[False].T, strict=True)
-                shown.add_row("", "difference", *(compare(*pair) for pair in pairs))
-                print(f"{name} {controller} done", flush=True)
-            Console(width=150).print(shown)
+                    print(f"{controller:14} {'masked' if masked else 'free':11}", *(f"{cell:>24}" for cell in cells))
+                cells = [compare(*pair) for pair in zip(found[True].T, found[False].T, strict=True)]
+                print(f"{'':14} {'difference':11}", *(f"{cell:>24}" for cell in cells), flush=True)
     print(describe())
 
 
