@@ -199,7 +199,7 @@ def test_the_final_network_is_drawn(make_run: MakeRun) -> None:
     run = load_run(folder)
     assert run.best is not None
     assert run.graph is not None
-    assert run.graph.nodes[0].channels == 36  # best.params are those of the network in the search
+    assert run.graph.nodes[0].channels == 16  # best.params are those of the network in the search
     result = json.loads((folder / "result.json").read_text())
     wide = make_space(build_space_config({"name": "nasrl", "layers": 8, "filters": 72, "merge": "concat"}))
     graph = wide.graph(wide.parse(result["best"]["architecture"]), image_channels=3, image_size=32, classes=10)
