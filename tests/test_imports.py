@@ -14,6 +14,11 @@ ORDER = (
     "errors",
     "operators",
     "config",
+    "files",
+    "composed",
+    "quoting",
+    "screen",
+    "home",
     "seeding",
     "graph",
     "merge",
@@ -22,7 +27,6 @@ ORDER = (
     "spaces",
     "probe",
     "execution",
-    "files",
     "child",
     "evaluators",
     "means",
@@ -31,9 +35,11 @@ ORDER = (
     "controllers",
     "checkpoint",
     "history",
+    "claim",
     "clock",
     "progress",
     "environment",
+    "resume",
     "select",
     "search",
     "report",
@@ -42,6 +48,8 @@ ORDER = (
     "table_job",
     "job",
     "api",
+    "caller",
+    "sweep",
     "cli",
     "__main__",
 )
@@ -92,7 +100,8 @@ def test_torch_is_not_loaded_by_the_way_either(module):
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT.parent, check=False).returncode == 0
 
 
-def test_only_config_knows_omegaconf():
+def test_only_the_configuration_knows_omegaconf():
     assert {file for file, path in FILES.items() if any(n.startswith("omegaconf") for n in imported(path))} == {
-        "config.py"
+        "config.py",
+        "composed.py",
     }

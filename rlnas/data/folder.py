@@ -14,6 +14,7 @@ from rlnas.data.decode import decode, hold_out
 from rlnas.data.images import Decoded, Images
 from rlnas.data.sources import Source
 from rlnas.errors import RlnasError
+from rlnas.files import expand
 
 DEFAULT_SIZE = 32
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
@@ -29,7 +30,7 @@ def folder(config: DataConfig) -> Source:
     """
     if config.path is None:
         raise RlnasError(f"data=folder needs the folder with the images: data.path=DIR with {LAYOUT}")
-    root = Path(config.path).expanduser()
+    root = expand(config.path)
     if not root.is_dir():
         raise RlnasError(f"data.path={config.path} is not a folder; expected {LAYOUT}; check the path")
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from rlnas.config import TableConfig
 from rlnas.errors import RlnasError
+from rlnas.files import expand
 from rlnas.tabular.benchmark import Benchmark
 
 
@@ -21,7 +22,7 @@ def read_table(config: TableConfig) -> Benchmark:
     """
     if not config.path:
         raise RlnasError("space=table needs space.path, a CSV or Parquet file with one row for each architecture")
-    path = Path(config.path)
+    path = expand(config.path)
     frame = _read(path)
     decisions, observed = _names(config.decisions, "decisions"), _names(config.reward, "reward")
     optional = {"seconds": config.seconds, "params": config.params, "flops": config.flops}

@@ -53,10 +53,23 @@ def warnings(
         found.append("No run of the controllers random or evolution is among them, so nothing is tested")
     for baseline in tested:
         found += _pairing(groups, baseline, checkpoints)
+    found += different_threads([run for group in groups for run in group.runs])
     other = other_differences([run for group in groups for run in group.runs])
     if other:
         found.append(f"Besides controller and seed the runs differ in {', '.join(other)}")
     return found
+
+
+def different_threads(runs: Sequence[SearchRun]) -> list[str]:
+    """That the runs were computed by unequal numbers of threads, as beside others by hydra/launcher=joblib."""
+    counts = Counter(run.threads for run in runs if run.threads is not None)
+    if len(counts) < 2:
+        return []
+    told = ", ".join(f"{threads} in {_count(count, 'run')}" for threads, count in sorted(counts.items()))
+    return [
+        f"The runs were computed by different numbers of threads ({told}): sums are rounded differently, so that equal "
+        "seeds need not give equal runs; execution.threads sets the number"
+    ]
 
 
 def _pairing(groups: Sequence[Group], baseline: Group, checkpoints: int) -> list[str]:

@@ -4,6 +4,7 @@ from collections import Counter
 from importlib import metadata
 from typing import Any
 
+from rlnas.quoting import compare_command
 from rlnas.report.command import quoted, shown_folder, without_home
 from rlnas.report.comparison.results import SIGNIFICANT, Cell, Comparison, Group, PairedTest
 from rlnas.report.comparison.statistics import RESAMPLES
@@ -209,7 +210,7 @@ def different(group: Group, budget: int) -> float:
 
 def command(comparison: Comparison) -> str:
     """The command that writes this comparison again."""
-    return " ".join(["python -m rlnas.compare", *(quoted(folder) for folder in comparison.folders)])
+    return compare_command(comparison.folders)
 
 
 def run_commands(comparison: Comparison) -> list[str]:
