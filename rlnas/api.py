@@ -10,7 +10,9 @@ from rlnas.envs import NASEnv
 from rlnas.envs.episodes import StepUnit
 from rlnas.errors import RlnasError
 from rlnas.evaluators import Evaluator, Score
+from rlnas.files import expand
 from rlnas.presets import space_options
+from rlnas.quoting import run_command
 from rlnas.reward import Scorer, Shaping
 from rlnas.spaces import Architecture, Space
 from rlnas.spaces import make_space as _make_space
@@ -59,10 +61,11 @@ def make_env(
 
 def load_result(run_folder: str | Path) -> dict[str, Any]:
     """What a finished run wrote to result.json. Raises RlnasError if there is none, or it is damaged."""
-    path = Path(run_folder) / "result.json"
+    path = expand(run_folder) / "result.json"
     if not path.exists():
-        state = "the run is not finished; go on with it by resume=" if path.parent.is_dir() else "no such folder: "
-        raise RlnasError(f"{path} does not exist; {state}{run_folder}")
+        unfinished = f"the run is not finished; go on with it by {run_command(resume=path.parent)}"
+        state = unfinished if path.parent.is_dir() else f"no such folder: {run_folder}"
+        raise RlnasError(f"{path} does not exist; {state}")
     try:
         result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:

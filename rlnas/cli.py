@@ -11,57 +11,59 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, TextIO
 
 import hydra
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
-from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 
-from rlnas.config import (
-    Config,
-    OmegaConfBaseException,
-    build_config,
-    flatten,
-    read_composed,
-    save_composed,
-    suggest,
-    to_dict,
-    without_hydra,
-)
-from rlnas.errors import RlnasError
+from rlnas.caller import process_unchanged, torch_unchanged
+from rlnas.claim import Claim, check_unused, clear, give_back, holds_work, locked
+from rlnas.composed import raw, save_composed, without_hydra
+from rlnas.config import Config, OmegaConfBaseException, build_config, suggest
+from rlnas.errors import RlnasError, Unwritable
 from rlnas.files import unwritable
+from rlnas.home import caches_elsewhere
 from rlnas.presets import CONF
-
-# what does not change a run's numbers, so that a resumed run may differ in it
-FREE_ON_RESUME = ("resume", "progress", "data.path")
+from rlnas.quoting import check_arguments, run_command, shown
+from rlnas.resume import nothing_done, resume_path, resumed_config
+from rlnas.screen import occupy_standard_descriptors, safe_streams
+from rlnas.sweep import Folders, Refused, check_direction, claim_run, compare_sweep, objective
 
 log = logging.getLogger("rlnas")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
+    occupy_standard_descriptors()
     given = list(sys.argv[1:] if arguments is None else arguments)
-    os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # hydra then raises, and the handlers below speak
-    _wait_without_spinning()
-    logging.raiseExceptions = False  # on a full disk each log line would print a traceback
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a job scheduler's stop is a Ctrl-C
+    with safe_streams(), process_unchanged(), caches_elsewhere():
+        _wait_without_spinning()
+        os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # hydra then raises, and the handlers below speak
+        logging.raiseExceptions = False  # on a full disk each log line would print a traceback
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # a job scheduler's stop is a Ctrl-C
+        return _main(given)
+
+
+def _main(given: list[str]) -> int:
     folder: list[Path] = []  # of the run that was begun, for the word on how to go on
     try:
-        if _resume_path(given) is not None:
-            _resume(given, folder)
+        if (path := resume_path(given)) is not None:
+            folder.append(path)
+            _resume(path, given)
         else:
+            check_arguments(given)
             _launch(given, folder)
     except RlnasError as error:
         return _fail(str(error))
     except (HydraException, OmegaConfBaseException) as error:
         return _fail(_readable(error))
     except KeyboardInterrupt:
-        hint = f"; go on with: python -m rlnas resume={_shown(folder[-1])}" if folder else ""
-        if not folder and SweepFolder.path is not None:  # its jobs run in other processes
-            hint = f"; go on with each of its runs by: python -m rlnas resume={_shown(SweepFolder.path)}/RUN"
+        hint = f"; go on with: {run_command(resume=shown(folder[-1]))}" if folder else ""
+        if not folder and Folders.sweep is not None:  # its jobs run in other processes
+            hint = f"; go on with each of its runs by: {run_command(resume=shown(Folders.sweep) / 'RUN')}"
         print(f"\nrlnas: stopped{hint}", file=sys.stderr)
         return 130
     except OSError as error:
@@ -82,184 +84,108 @@ def _wait_without_spinning() -> None:
 def run(overrides: Sequence[str] = ()) -> Path:
     """The command line as a call: `rlnas.run(["+experiment=nasrl_digits", "seed=1"])`; returns the run folder.
 
-    Takes what `python -m rlnas` takes, but for `-m` and other flags. Raises RlnasError.
+    Takes what `python -m rlnas` takes, but for `-m` and other flags. The caller's process stays as it was: global
+    random streams, torch's settings, hydra's state, logging, environment. Raises RlnasError.
     """
     given = list(overrides)
-    if _resume_path(given) is not None:
-        folder: list[Path] = []
-        _resume(given, folder)
-        return folder[0]
-    composed = _compose(given, with_hydra=True)
-    path = Path(str(composed.hydra.run.dir))
-    task = without_hydra(composed)
-    config = build_config(task)
-    _check_unused(path)
-    try:
-        save_composed(task, [item for item in given if not item.startswith("hydra.")], path / ".hydra")
-    except OSError as error:
-        raise unwritable(path, error) from None
-    _run_in(config, path, given)
-    return path
+    with safe_streams(), process_unchanged(), torch_unchanged(), caches_elsewhere():
+        if (path := resume_path(given)) is not None:
+            _resume(path, given)
+            return path
+        flags = [item for item in given if item.startswith("-")]
+        if flags:
+            raise RlnasError(f"rlnas.run takes key=value overrides, no flags such as {flags[0]}; leave it out")
+        check_arguments(given)
+        composed = _compose(given, with_hydra=True)
+        claimed = claim_run(composed)
+        _begin(claimed, composed, [item for item in given if not item.startswith("hydra.")])
+        return claimed.path
 
 
 def _launch(arguments: list[str], folder: list[Path]) -> None:
-    """A new run, or with -m several and their comparison, in folders that hydra makes."""
+    """A new run, or with -m several and their comparison, each in a folder of its own."""
     failures: list[RlnasError] = []
     launched_by = os.getpid()
 
     def task(composed: Any) -> float | None:
-        path = Path(HydraConfig.get().runtime.output_dir)
+        path = Path(raw(HydraConfig.instance().cfg, "hydra.runtime.output_dir"))
         several = HydraConfig.get().mode == RunMode.MULTIRUN
         # hydra/launcher=joblib runs this in processes of its own, to which a copy of this function goes
         logging.raiseExceptions = False
+        elsewhere = os.getpid() != launched_by
+        claimed = Claim(path) if several or Folders.run is None else Claim(path, Folders.run.made)
         try:
-            config = build_config(composed)
-            if several:
-                _check_direction()
-            if os.getpid() != launched_by and config.progress == "auto":
-                config.progress = "plain"  # live bars of several processes would write over each other
-            _check_unused(path)
-            folder.append(path)
-            return _objective(_run_in(config, path, list(HydraConfig.get().overrides.task)))
+            with safe_streams():
+                folder.append(path)
+                given = raw(HydraConfig.instance().cfg, "hydra.overrides.task")
+                result = _begin(claimed, composed, given, sweeping=several, elsewhere=elsewhere)
+            return objective(result)
         except RlnasError as error:
+            folder.clear()
             if several:
                 _fail(f"{path.name}: {error}")
                 raise  # hydra marks the job as failed and goes on with the next
             failures.append(error)  # hydra would print it as a crash
             return None
 
-    SweepFolder.path = None
-    sys.argv = [sys.argv[0], *SweepFolder.asked(arguments)]  # hydra reads it
+    Folders.run = Folders.sweep = None
+    sys.argv = [sys.argv[0], *Folders.asked(arguments)]  # hydra reads it
     try:
         hydra.main(version_base=None, config_path=str(CONF), config_name="config")(task)()
+    except Refused as refused:
+        raise refused.error from None
     except Exception:  # a job failed; the others have run
-        _compare(SweepFolder.path)
+        compare_sweep(Folders.sweep)
         raise
-    _compare(SweepFolder.path)
+    compare_sweep(Folders.sweep)
     if failures:
         raise failures[0]
 
 
-class SweepFolder(Callback):  # type: ignore[misc,unused-ignore]
-    """Remembers where the jobs of -m go, which hydra tells to its callbacks only."""
-
-    path: ClassVar[Path | None] = None
-
-    @staticmethod
-    def asked(arguments: list[str]) -> list[str]:
-        """The arguments with the override that makes hydra call this class, beside the last other override."""
-        if any(argument in ("-sc", "--shell-completion") for argument in arguments):
-            return arguments
-        own = f"+hydra.callbacks.sweep_folder._target_={__name__}.SweepFolder"
-        overrides = [place for place, item in enumerate(arguments) if "=" in item and not item.startswith("-")]
-        place = overrides[-1] + 1 if overrides else len(arguments)
-        return [*arguments[:place], own, *arguments[place:]]  # argparse takes the overrides in one piece
-
-    def on_multirun_start(self, config: Any, **_: Any) -> None:
-        """Called in the process that was started, before the first job, wherever the jobs run."""
-        SweepFolder.path = Path(str(config.hydra.sweep.dir))
+def _resume(path: Path, arguments: list[str]) -> None:
+    """Go on with the run of `path`, with the configuration it was started with."""
+    config = resumed_config(path, arguments, _compose)
+    with locked(path) as file:
+        try:
+            _run_in(config, path, file, arguments)
+        except Unwritable:
+            raise
+        except RlnasError as error:
+            if holds_work(path):
+                raise
+            raise nothing_done(error, path) from None
 
 
-def _compare(sweep: Path | None) -> None:
-    """Compare the runs of a sweep, if there was one and a run of it finished."""
-    if sweep is None or not any(sweep.rglob("result.json")):
-        return
-    from rlnas.report.comparison import write_comparison  # matplotlib and scipy are slow to import
+def _begin(
+    claimed: Claim, composed: Any, arguments: list[str], *, sweeping: bool = False, elsewhere: bool = False
+) -> dict[str, Any]:
+    """Do a new run in its folder; returns its result.
 
-    try:
-        print(f"comparison: {write_comparison([sweep])[1]}")
-    except RlnasError as error:
-        print(f"rlnas: warning: no comparison of {_shown(sweep)}: {error}", file=sys.stderr)
-
-
-def _objective(result: dict[str, Any]) -> float | None:
-    """What a sweeper such as hydra/sweeper=optuna maximises: the score of the architecture that was found.
-
-    Its true score in a table; else its accuracy with shared weights, or retrained if nothing was searched.
+    sweeping: a run that failed before it did anything keeps its folder, for the comparison to say so. elsewhere:
+    in a process of its own, beside others.
     """
-    best = result["best"]
-    names = ("score",) if result.get("table") else ("search_accuracy", "valid_accuracy")
-    return next((float(best[name]) for name in names if best.get(name) is not None), None)
-
-
-def _check_direction() -> None:
-    """RlnasError if a sweeper would look for the worst score, which is the default of optuna's."""
-    sweeper = HydraConfig.get().sweeper
-    direction = sweeper.get("direction") if "direction" in sweeper else None
-    if direction is not None and getattr(direction, "name", str(direction)) != "maximize":
-        raise RlnasError(
-            "hydra.sweeper.direction is not maximize, but a run returns its score, the higher the better; add "
-            "hydra.sweeper.direction=maximize"
-        )
-
-
-def _resume_path(arguments: list[str]) -> Path | None:
-    """The folder that the last `resume=` names; None without one."""
-    values = [argument.removeprefix("resume=") for argument in arguments if argument.startswith("resume=")]
-    return Path(values[-1].strip("'\"")) if values and values[-1] not in ("", "null") else None
-
-
-def _resume(arguments: list[str], folder: list[Path]) -> None:
-    """Go on with a run, with the configuration it was started with.
-
-    Other arguments may repeat that configuration; RlnasError if they describe another one.
-    """
-    path = _resume_path(arguments)
-    assert path is not None
-    others = [argument for argument in arguments if not argument.startswith("resume=")]
-    if any(argument.startswith("-") for argument in others):
-        raise RlnasError("resume= goes with no flag such as -m: it continues one run in its own folder")
-    config = _saved(path)
-    free = dict(argument.split("=", 1) for argument in others if argument.split("=")[0] in FREE_ON_RESUME)
-    if len(free) < len(others):  # more than free ones: the whole configuration again
-        _check_same(config, build_config(_compose(others)), path)
-    values = to_dict(config)
-    values["progress"] = free.get("progress", config.progress)
-    values["data"]["path"] = free.get("data.path", config.data.path)
-    config = build_config(values)
-    folder.append(path)
-    _run_in(config, path, arguments)
-
-
-def _saved(path: Path) -> Config:
-    """The configuration of the run in `path`; RlnasError if there is none."""
-    if not path.is_dir():
-        raise RlnasError(f"resume={path}: there is no such folder; give the run folder that the run printed first")
-    from rlnas.environment import saved_config
-
-    saved = saved_config(path)
-    if saved is None and (path / ".hydra" / "config.yaml").exists():
-        saved = read_composed(path / ".hydra" / "config.yaml")  # killed before its first word
-        saved = saved if "execution" in saved else None  # or while hydra wrote that file
-    if saved is None:
-        raise RlnasError(
-            f"resume={path}: this is no run folder (no environment.json); expected a folder that "
-            "`python -m rlnas` made, such as outputs/nasrl_digits/..."
-        )
-    return build_config(saved)
-
-
-def _check_same(saved: Config, asked: Config, path: Path) -> None:
-    before, now = flatten(to_dict(saved)), flatten(to_dict(asked))
-    different = [
-        f"{key} is {now.get(key)!r}, was {before.get(key)!r}"
-        for key in sorted(before.keys() | now.keys())
-        if before.get(key) != now.get(key) and key not in FREE_ON_RESUME
-    ]
-    if different:
-        more = f" and {len(different) - 3} more" if len(different) > 3 else ""
-        raise RlnasError(
-            f"resume={path}: the run has another configuration: {'; '.join(different[:3])}{more}; leave those "
-            "arguments out, or start a new run"
-        )
-
-
-def _check_unused(path: Path) -> None:
-    """A new run must not write over an old one."""
-    if any((path / name).exists() for name in ("environment.json", "history.csv", "result.json")):
-        raise RlnasError(
-            f"{path} already holds a run; go on with it by resume={_shown(path)}, or choose another hydra.run.dir"
-        )
+    path, task = claimed.path, without_hydra(composed)
+    with locked(path) as file:
+        check_unused(path)
+        try:
+            clear(path)
+            save_composed(task, arguments, path / ".hydra")
+            config = build_config(task)
+            if sweeping:
+                check_direction()
+            if elsewhere and config.progress == "auto":
+                config.progress = "plain"  # live bars of several processes would write over each other
+            return _run_in(config, path, file, arguments)
+        except Unwritable:
+            raise  # with space on the disk the run can go on
+        except RlnasError:
+            if not sweeping:
+                give_back(claimed)
+            raise
+        except OmegaConfBaseException as error:
+            if not sweeping:
+                give_back(claimed)
+            raise RlnasError(_readable(error)) from None
 
 
 def _compose(overrides: list[str], with_hydra: bool = False) -> Any:
@@ -283,13 +209,13 @@ def _readable(error: Exception) -> str:
     return " ".join(text.split())
 
 
-def _run_in(config: Config, folder: Path, arguments: list[str]) -> dict[str, Any]:
-    """Run, or go on with, the job of `folder`; returns its result."""
+def _run_in(config: Config, folder: Path, file: TextIO, arguments: list[str]) -> dict[str, Any]:
+    """Run, or go on with, the job of `folder`, whose lock and log is `file`; returns its result."""
     from rlnas.environment import saved_config, write_environment
 
     if saved_config(folder) is None:
         write_environment(folder, config, arguments=arguments)  # from here on the run can be resumed
-    with _logging_to(folder):
+    with _logging_to(file):
         try:
             from rlnas.job import run_job  # torch and the rest: not for --help
 
@@ -300,44 +226,24 @@ def _run_in(config: Config, folder: Path, arguments: list[str]) -> dict[str, Any
 
 
 @contextmanager
-def _logging_to(folder: Path) -> Iterator[None]:
-    """Everything to `folder`/rlnas.log, warnings to stderr too."""
-    try:
-        file = logging.FileHandler(folder / "rlnas.log", encoding="utf-8")
-    except OSError as error:
-        raise unwritable(folder / "rlnas.log", error) from None
-    try:  # two processes in one folder would write into each other's tables
-        import fcntl
-
-        assert file.stream is not None
-        fcntl.flock(file.stream.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except ImportError:
-        pass  # not on this system
-    except OSError:
-        file.close()
-        raise RlnasError(f"another process is at work in {folder}; wait for it, or stop it first") from None
-    file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+def _logging_to(file: TextIO) -> Iterator[None]:
+    """Everything to the log `file`, warnings to stderr too."""
+    kept = logging.StreamHandler(file)
+    kept.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     screen = logging.StreamHandler(sys.stderr)
     screen.setLevel(logging.WARNING)
     screen.setFormatter(logging.Formatter("rlnas: warning: %(message)s"))
+    before = log.level, log.propagate
     log.setLevel(logging.INFO)
     log.propagate = False
-    for handler in (file, screen):
+    for handler in (kept, screen):
         log.addHandler(handler)
     try:
         yield
     finally:
-        for handler in (file, screen):
+        for handler in (kept, screen):
             log.removeHandler(handler)
-        file.close()
-
-
-def _shown(path: Path) -> str:
-    """Relative to the working directory where that is shorter."""
-    try:
-        return str(path.relative_to(Path.cwd()))
-    except ValueError:
-        return str(path)
+        log.level, log.propagate = before
 
 
 def _fail(message: str) -> int:

@@ -1,13 +1,13 @@
 """`python -m rlnas.compare FOLDER...`: which controller is better, by how much, how surely."""
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rlnas.errors import RlnasError
+from rlnas.files import expand
+from rlnas.screen import occupy_standard_descriptors, safe_streams
 
 if TYPE_CHECKING:
     from rlnas.report.comparison import Comparison
@@ -22,26 +22,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="python -m rlnas.compare",
         description="Compare runs: tables, tests and curves as comparison.csv, comparison.md and comparison.html.",
     )
-    parser.add_argument("folder", nargs="+", type=Path, help="a run folder, or one that holds some, as a sweep's does")
-    parser.add_argument(
-        "--out", type=Path, help="where to write: by default the one sweep folder given, else outputs/comparison"
-    )
+    parser.add_argument("folder", nargs="+", help="a run folder, or one that holds some, as a sweep's does")
+    parser.add_argument("--out", help="where to write: by default the one sweep folder given, else outputs/comparison")
     parser.add_argument(
         "--strict", action="store_true", help="refuse runs of unequal length and unfinished ones instead of saying so"
     )
+    occupy_standard_descriptors()
     given = parser.parse_args(arguments)
     from rlnas.report.comparison import write_comparison  # matplotlib, scipy and torch: not for --help
 
-    try:
-        comparison, path = write_comparison(given.folder, given.out, strict=given.strict)
-    except RlnasError as error:
-        print(f"rlnas: error: {error}", file=sys.stderr)
-        return 1
-    try:
+    with safe_streams():  # `| head` may have seen enough
+        try:
+            out = None if given.out is None else expand(given.out)
+            comparison, path = write_comparison([expand(folder) for folder in given.folder], out, strict=given.strict)
+        except RlnasError as error:
+            print(f"rlnas: error: {error}", file=sys.stderr)
+            return 1
         show(comparison)
-        print(f"comparison: {path}", flush=True)
-    except (BrokenPipeError, SystemExit):  # `| head` has seen enough; rich turns the error into an exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush when Python ends
+        print(f"comparison: {path}")
     return 0
 
 

@@ -1,4 +1,4 @@
-"""The configuration as typed dataclasses with ranges. The one module that knows OmegaConf.
+"""The configuration as typed dataclasses with ranges. OmegaConf is known here and in composed.py.
 
 Hydra composes YAML and command line; `build_config` turns the result into a `Config` or raises RlnasError
 with the key, what was expected and what came.
@@ -11,13 +11,11 @@ constructor (`controller.params`, `controller.policy_params`) differs for each a
 import dataclasses
 import difflib
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, TypeVar
 
 from omegaconf import OmegaConf
 from omegaconf.errors import ConfigKeyError
 from omegaconf.errors import OmegaConfBaseException as OmegaConfBaseException  # re-exported to cli.py
-from yaml import YAMLError
 
 from rlnas.errors import RlnasError
 from rlnas.operators import ENAS_OPERATORS
@@ -342,26 +340,6 @@ def build_space_config(values: dict[str, Any]) -> SpaceConfig:
     space: SpaceConfig = _merge(SPACE_CONFIGS[name], values, "space.")
     check_ranges(space, "space.")
     return space
-
-
-def read_composed(path: Path) -> Any:
-    """A configuration that hydra wrote to .hydra/config.yaml; RlnasError if it cannot be read."""
-    try:
-        return OmegaConf.load(path)
-    except (OSError, ValueError, YAMLError, OmegaConfBaseException) as error:
-        raise RlnasError(f"{path} cannot be read as a configuration: {' '.join(str(error).split())}") from None
-
-
-def save_composed(composed: Any, overrides: list[str], folder: Path) -> None:
-    """Write `folder`/config.yaml and overrides.yaml, as hydra does."""
-    folder.mkdir(parents=True, exist_ok=True)
-    OmegaConf.save(composed, folder / "config.yaml")
-    OmegaConf.save(OmegaConf.create(overrides), folder / "overrides.yaml")
-
-
-def without_hydra(composed: Any) -> Any:
-    """The composed configuration without hydra's own part."""
-    return OmegaConf.masked_copy(composed, [key for key in composed if key != "hydra"])
 
 
 def _merge(schema: type[T], values: Any, prefix: str) -> T:

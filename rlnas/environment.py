@@ -15,11 +15,16 @@ PACKAGES = ("rlnas", "torch", "gymnasium", "stable-baselines3", "sb3-contrib", "
 
 
 def write_environment(
-    folder: Path, config: Config, execution: dict[str, Any] | None = None, arguments: Sequence[str] = ()
+    folder: Path,
+    config: Config,
+    execution: dict[str, Any] | None = None,
+    arguments: Sequence[str] = (),
+    table: str | None = None,
 ) -> None:
-    """Write configuration, versions and, once it is known, on what is computed.
+    """Write configuration, versions and, once they are known, on what is computed and which table is searched.
 
-    arguments: of the command that began the run; a resumed run keeps those it was begun with.
+    arguments: of the command that began the run; a resumed run keeps those it was begun with. table: SHA-256 of
+    the table's file.
     """
     before = read_environment(folder)
     if before is not None:
@@ -29,6 +34,7 @@ def write_environment(
         "versions": {"python": platform.python_version(), **{name: metadata.version(name) for name in PACKAGES}},
         "platform": f"{platform.system()} {platform.machine()}",
         "execution": execution,
+        "table_sha256": table,
         "arguments": list(arguments),
     }
     write_json(folder / "environment.json", record)

@@ -10,3 +10,7 @@ class RlnasError(Exception):
 
 class Diverged(RlnasError):
     """The loss of a training is no longer finite."""
+
+
+class Unwritable(RlnasError):
+    """A file cannot be written; what was there stays."""

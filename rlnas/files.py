@@ -1,4 +1,4 @@
-"""Atomic writes: a reader, or a crash, sees the old file or the new one, never a part."""
+"""Paths, and atomic writes: a reader, or a crash, sees the old file or the new one, never a part."""
 
 import errno
 import json
@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from rlnas.errors import RlnasError
+from rlnas.errors import RlnasError, Unwritable
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -37,13 +37,30 @@ def write_json(path: Path, content: Any) -> None:
     write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
 
 
-def unwritable(path: Path, error: OSError) -> RlnasError:
-    """The RlnasError of a failed write."""
+def unwritable(path: Path, error: OSError) -> Unwritable:
+    """The error of a failed write."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return RlnasError(
+        return Unwritable(
             f"no space left for {path}; what was written before it is kept. Free some space, then go on with "
             "resume=RUN_FOLDER"
         )
-    return RlnasError(
+    return Unwritable(
         f"{path} cannot be written: {error.strerror or error}; choose another folder with hydra.run.dir=FOLDER"
     )
+
+
+def expand(path: str | Path) -> Path:
+    """The path with a leading ~ or ~user replaced by that home folder, as a shell does.
+
+    A folder that is itself called ~x is ./~x; its path becomes absolute, so that nobody takes it for a home later.
+    Raises RlnasError where the home folder is not known, as for a container's user id.
+    """
+    if isinstance(path, str) and not path.startswith("~"):
+        found = Path(path)
+        return found.absolute() if str(found).startswith("~") else found
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise RlnasError(
+            f"{path}: there is no home folder here for ~ to stand for (no HOME, or no such user); write the whole path"
+        ) from None

@@ -21,7 +21,7 @@ from rlnas.errors import RlnasError
 from rlnas.evaluators import SharedWeightsEvaluator
 from rlnas.execution import Execution, as_overrides, fix_threads, set_up, use_device
 from rlnas.execution_rule import Layers
-from rlnas.files import write_json
+from rlnas.files import expand, write_json
 from rlnas.graph import Graph, cost
 from rlnas.history import RETRAIN, Table
 from rlnas.progress import Progress
@@ -353,7 +353,7 @@ class Job:
 
 def read_architecture(space: NetworkSpace, given: str) -> Architecture:
     """An architecture from its text form or from the path of an architecture.json."""
-    path = Path(given)
+    path = expand(given)
     if given.endswith(".json"):
         try:
             return space.from_json(path.read_text(encoding="utf-8"))

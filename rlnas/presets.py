@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from rlnas.config import SPACE_CONFIGS, read_composed
+from rlnas.composed import read_composed
+from rlnas.config import SPACE_CONFIGS
 from rlnas.errors import RlnasError
 
 PACKAGE = Path(__file__).resolve().parent

@@ -28,10 +28,11 @@ class RunFolder:
             self.clock.seconds = dict(self.saved["seconds"])
             self.resumed = self.saved["resumed"] + 1
 
-    def open(self, execution: dict[str, Any] | None = None) -> None:
+    def open(self, execution: dict[str, Any], table: str | None = None) -> None:
         """Open the tables, cut back to the checkpoint, and begin to speak.
 
-        execution: on what is computed, None where nothing is trained.
+        execution: on what is computed, at least the number of threads. table: SHA-256 of the table's file, None
+        where networks are trained.
         """
         rows = self.saved or {}
         self.history = Table(self.path / "history.csv", HISTORY, keep=rows.get("history_rows", 0))
@@ -41,7 +42,7 @@ class RunFolder:
         self.progress.go_on_after(
             warmup=rows.get("warm_epochs", 0), search=len(self.rounds), retrain=rows.get("retrain_rows", 0)
         )
-        write_environment(self.path, self.config, execution)
+        write_environment(self.path, self.config, execution, table=table)
 
     def greet(self) -> None:
         """Say where the run is, and what it goes on from."""

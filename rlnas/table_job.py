@@ -9,10 +9,12 @@ from typing import Any
 
 from rlnas.config import Config
 from rlnas.controllers import make_controller
+from rlnas.environment import read_environment
 from rlnas.errors import RlnasError
 from rlnas.evaluators import TabularEvaluator
 from rlnas.execution import fix_threads
 from rlnas.history import Table
+from rlnas.quoting import compare_command, run_command, shown
 from rlnas.reward import Shaping
 from rlnas.run_folder import RunFolder
 from rlnas.search import RecordingScorer, Search
@@ -28,12 +30,10 @@ def run_table_job(config: Config, path: Path) -> dict[str, Any]:
     """
     folder = RunFolder(path, config)
     with folder.clock.phase("data"):
-        space = make_table_space(config.space)
-    if folder.saved is not None and folder.saved["table"] != space.benchmark.sha256:
-        raise RlnasError(f"the run searched another table than the one in {config.space.path}; restore that file")
+        space = _space(config, path, folder.saved)
     threads = config.execution.threads or 1  # a policy's matrices are too small for a second one
     fix_threads(threads)
-    folder.open({"search": {"device": "cpu", "threads": threads}})
+    folder.open({"search": {"device": "cpu", "threads": threads}}, space.benchmark.sha256)
     folder.greet()
     benchmark, say = space.benchmark, folder.progress.say
     say(f"table: {benchmark.name}, {space.size:,} architectures, {benchmark.distinct:,} different networks")
@@ -49,10 +49,32 @@ def run_table_job(config: Config, path: Path) -> dict[str, Any]:
             f"observed {best['search_accuracy']:.6g}, true score {best['score']:.6g}, regret {best['regret']:.4g} "
             f"(optimum {benchmark.optimum:.6g})"
         )
-        say(f"compare it with other runs: python -m rlnas.compare {path} OTHER_RUNS")
+        say(f"compare it with other runs: {compare_command([path], 'OTHER_RUNS')}")
     finally:
         folder.close()
     return result
+
+
+def _space(config: Config, path: Path, saved: dict[str, Any] | None) -> TableSpace:
+    """The table's space. RlnasError if it cannot be read, or its content is not what the run in `path` was begun with.
+
+    The table may lie elsewhere by now: what counts is its content.
+    """
+    before = (read_environment(path) or {}).get("table_sha256") or (saved or {}).get("table")
+    where = f"{run_command(resume=shown(path))} space.path=FILE"
+    try:
+        space = make_table_space(config.space)
+    except RlnasError as error:
+        if before is None:
+            raise
+        raise RlnasError(f"{error}. If the table lies elsewhere now, go on with: {where}") from None
+    if before is not None and before != space.benchmark.sha256:
+        raise RlnasError(
+            f"the run in {path} was begun with another table: SHA-256 begins with {before[:12]}, that of "
+            f"{config.space.path} with {space.benchmark.sha256[:12]}; go on with the same file, "
+            f"wherever it lies: {where}"
+        )
+    return space
 
 
 def _search(config: Config, space: TableSpace, folder: RunFolder) -> Search:

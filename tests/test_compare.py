@@ -1,5 +1,6 @@
 """`python -m rlnas.compare`, and the comparison that a sweep ends with."""
 
+import json
 import logging
 import os
 import signal
@@ -15,6 +16,7 @@ from rlnas import cli
 from rlnas.compare import main
 from rlnas.config import Config
 from rlnas.errors import RlnasError
+from rlnas.sweep import Folders, objective
 from tests.command import TINY, rlnas
 from tests.report.comparison_folders import write_run, write_sweep
 
@@ -98,6 +100,33 @@ def test_one_line_and_exit_code_1(kind: str, tmp_path: Path, capsys: pytest.Capt
     assert said.out == ""
 
 
+@pytest.mark.parametrize(
+    ("threads", "said"), [((1, 2), "1 in 1 run, 2 in 3 runs"), ((2, 2), None), ((None, 2), None)], ids=str
+)
+def test_runs_with_other_threads_are_named(
+    threads: tuple[int | None, int], said: str | None, sweep: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As when some of them ran under hydra/launcher=joblib, which gives each process fewer."""
+    for place, run in enumerate(sorted(sweep.iterdir())):
+        record = json.loads((run / "environment.json").read_text())
+        record["execution"] = {"device": "cpu", "threads": threads[min(place, 1)]}
+        (run / "environment.json").write_text(json.dumps(record))
+    assert main([str(sweep)]) == 0
+    warning = "The runs were computed by different numbers of threads"
+    shown = capsys.readouterr().out
+    assert (warning in shown) is (said is not None)
+    if said:
+        assert f"{warning} ({said})" in shown
+        assert "execution.threads" in shown
+
+
+@pytest.mark.parametrize("option", [["--out", "~/found"], ["--out=~/found"]], ids=str)
+def test_home_is_a_place(option: list[str], sweep: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert main(["~/sweep", *option]) == 0
+    assert files(tmp_path / "found") == FILES
+
+
 def test_as_a_command(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "rlnas.compare", "--help"], cwd=tmp_path, capture_output=True, text=True
@@ -176,19 +205,19 @@ def test_a_sweep_that_cannot_be_compared_is_no_failure(jobs: list[str], capsys: 
 
 
 def test_the_callback_stands_among_the_overrides() -> None:
-    own = "+hydra.callbacks.sweep_folder._target_=rlnas.cli.SweepFolder"
-    assert cli.SweepFolder.asked(["a=1", "-m"]) == ["a=1", own, "-m"]
-    assert cli.SweepFolder.asked(["--multirun", "a=1", "b=2"]) == ["--multirun", "a=1", "b=2", own]
-    assert cli.SweepFolder.asked(["--help"]) == ["--help", own]
-    assert cli.SweepFolder.asked(["-sc", "install=bash"]) == ["-sc", "install=bash"]
+    own = "+hydra.callbacks.folders._target_=rlnas.sweep.Folders"
+    assert Folders.asked(["a=1", "-m"]) == ["a=1", own, "-m"]
+    assert Folders.asked(["--multirun", "a=1", "b=2"]) == ["--multirun", "a=1", "b=2", own]
+    assert Folders.asked(["--help"]) == ["--help", own]
+    assert Folders.asked(["-sc", "install=bash"]) == ["-sc", "install=bash"]
 
 
 def test_what_a_sweeper_maximises() -> None:
     tabular = {"table": {"optimum": 3}, "best": {"search_accuracy": 2.5, "score": 2.0}}
-    assert cli._objective(tabular) == 2.0
-    assert cli._objective({"best": {"search_accuracy": 0.4, "valid_accuracy": 0.9}}) == 0.4
-    assert cli._objective({"best": {"search_accuracy": None, "valid_accuracy": 0.9}}) == 0.9
-    assert cli._objective({"best": {}}) is None
+    assert objective(tabular) == 2.0
+    assert objective({"best": {"search_accuracy": 0.4, "valid_accuracy": 0.9}}) == 0.4
+    assert objective({"best": {"search_accuracy": None, "valid_accuracy": 0.9}}) == 0.9
+    assert objective({"best": {}}) is None
 
 
 @pytest.mark.slow

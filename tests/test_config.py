@@ -7,6 +7,7 @@ import re
 import pytest
 from omegaconf import OmegaConf
 
+from rlnas.composed import read_composed
 from rlnas.config import (
     SPACE_CONFIGS,
     Config,
@@ -15,7 +16,6 @@ from rlnas.config import (
     build_config,
     build_space_config,
     flatten,
-    read_composed,
     to_dict,
 )
 from rlnas.errors import RlnasError

@@ -16,7 +16,12 @@ ORDER = (
     "ranges",
     "plain_data",
     "config",
+    "files",
+    "composed",
     "presets",
+    "quoting",
+    "screen",
+    "home",
     "seeding",
     "graph",
     "merge",
@@ -26,7 +31,6 @@ ORDER = (
     "processor",
     "execution_rule",
     "probe",
-    "files",
     "environment",
     "execution",
     "contention",
@@ -38,8 +42,10 @@ ORDER = (
     "controllers",
     "checkpoint",
     "history",
+    "claim",
     "clock",
     "progress",
+    "resume",
     "select",
     "search",
     "report",
@@ -48,6 +54,8 @@ ORDER = (
     "table_job",
     "job",
     "api",
+    "caller",
+    "sweep",
     "cli",
     "__main__",
 )
@@ -98,7 +106,8 @@ def test_torch_is_not_loaded_by_the_way_either(module):
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT.parent, check=False).returncode == 0
 
 
-def test_only_config_knows_omegaconf():
+def test_only_the_configuration_knows_omegaconf():
     assert {file for file, path in FILES.items() if any(n.startswith("omegaconf") for n in imported(path))} == {
-        "config.py"
+        "config.py",
+        "composed.py",
     }

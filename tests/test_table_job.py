@@ -120,7 +120,7 @@ def test_another_table_is_refused_on_resume(table: list[str], tmp_path: Path, mo
     monkeypatch.undo()
     path = tmp_path / "bench.csv"
     path.write_text(path.read_text().replace("2,2,2,26", "2,2,2,25"))
-    with pytest.raises(rlnas.RlnasError, match="the run searched another table"):
+    with pytest.raises(rlnas.RlnasError, match="was begun with another table"):
         rlnas.run([f"resume={tmp_path}/run"])
 
 

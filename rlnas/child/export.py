@@ -12,7 +12,7 @@ from safetensors.torch import save as save_safetensors
 from rlnas.child.network import Child
 from rlnas.child.weights import Weights, named_tensors
 from rlnas.errors import RlnasError
-from rlnas.files import write_bytes, write_json
+from rlnas.files import expand, write_bytes, write_json
 from rlnas.graph import Graph, Node
 
 ARCHITECTURE, MODEL = "architecture.json", "model.safetensors"
@@ -46,7 +46,7 @@ def load_child(path: str | Path, device: str | torch.device = "cpu") -> Child:
 
     Raises RlnasError if there is no network, a file is damaged, or the device cannot be used.
     """
-    folder = Path(path)
+    folder = expand(path)
     if not (folder / ARCHITECTURE).exists() and (folder / "best").is_dir():
         folder = folder / "best"
     if not (folder / ARCHITECTURE).exists():

@@ -28,9 +28,9 @@ logger = logging.getLogger("rlnas")
 def cache_folder() -> Path:
     """$RLNAS_CACHE, else $XDG_CACHE_HOME/rlnas, else ~/.cache/rlnas. It need not exist."""
     if folder := os.environ.get("RLNAS_CACHE"):
-        return Path(folder)
+        return Path(folder).expanduser()
     if folder := os.environ.get("XDG_CACHE_HOME"):
-        return Path(folder) / "rlnas"
+        return Path(folder).expanduser() / "rlnas"
     return Path("~/.cache/rlnas").expanduser()
 
 

@@ -21,6 +21,7 @@ from rlnas.data.listing import LeftOut, shown_name, subfolders
 from rlnas.data.sources import Source
 from rlnas.data.splits import ROLES
 from rlnas.errors import RlnasError
+from rlnas.files import expand
 
 DEFAULT_SIZE = 32
 
@@ -35,7 +36,7 @@ def folder(config: DataConfig) -> Source:
     """
     if config.path is None:
         raise RlnasError(f"data=folder needs the folder with the images: data.path=DIR with {CLASSES}")
-    root = Path(os.path.expanduser(config.path))
+    root = expand(config.path)
     if not os.path.isdir(root):  # unlike Path's, it is false for what may not be looked at
         raise RlnasError(f"data.path={config.path} is not a folder; expected {CLASSES}; check the path")
     left_out = LeftOut()

@@ -18,6 +18,7 @@ from rlnas.data.cache import cached, content_digest, shared_mode
 from rlnas.data.decode import Colour, decode, fixed_order, one_line, parse_colour
 from rlnas.data.images import Decoded, Images
 from rlnas.errors import RlnasError
+from rlnas.files import expand
 
 PLAIN_SPLITS = {"train": "train", "test": "test"}
 DIGITS_TEST = 297  # of 1,797 images
@@ -66,14 +67,14 @@ def local_cifar10(config: DataConfig) -> Source | None:
         RlnasError: `config.path` does not exist, or the folder found does not hold the layout.
     """
     if config.path is not None:
-        folder, asked_by = Path(config.path).expanduser(), f"data.path={config.path}"
+        folder, asked_by = expand(config.path), f"data.path={config.path}"
         if not folder.is_dir():
             raise RlnasError(
                 f"{asked_by} is not a folder; expected a copy of {CIFAR10_ID} in the hub's layout "
                 f"({CIFAR10_LAYOUT}); check the path, or leave data.path out to download it"
             )
     elif root := os.environ.get("RLNAS_DATA"):
-        folder, asked_by = Path(root).expanduser() / "cifar10", f"RLNAS_DATA={root}"
+        folder, asked_by = expand(root) / "cifar10", f"RLNAS_DATA={root}"
         if not folder.is_dir():
             return None
     else:

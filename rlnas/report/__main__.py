@@ -2,10 +2,11 @@
 
 import argparse
 import sys
-from pathlib import Path
 
 from rlnas.errors import RlnasError
+from rlnas.files import expand
 from rlnas.report.write import write_report
+from rlnas.screen import occupy_standard_descriptors, safe_streams
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -13,12 +14,15 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m rlnas.report", description="Write report.html and figures/ of a finished run."
     )
-    parser.add_argument("folder", type=Path, help="the run's folder, such as outputs/nasrl_cifar")
-    try:
-        print(write_report(parser.parse_args(arguments).folder))
-    except RlnasError as error:
-        print(f"rlnas: {error}", file=sys.stderr)
-        return 1
+    parser.add_argument("folder", help="the run's folder, such as outputs/nasrl_cifar")
+    occupy_standard_descriptors()
+    given = parser.parse_args(arguments)
+    with safe_streams():
+        try:
+            print(write_report(expand(given.folder)))
+        except RlnasError as error:
+            print(f"rlnas: error: {error}", file=sys.stderr)
+            return 1
     return 0
 
 

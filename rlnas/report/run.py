@@ -9,10 +9,12 @@ from typing import Any
 
 import pandas as pd
 
-from rlnas.config import build_space_config, read_composed
+from rlnas.composed import read_composed, read_overrides
+from rlnas.config import build_space_config
 from rlnas.errors import RlnasError
 from rlnas.graph import Graph, cost
 from rlnas.history import HISTORY, RETRAIN, ROUNDS
+from rlnas.quoting import compare_command, run_command
 from rlnas.spaces import Architecture, ChainSpace, make_space
 
 PHASES = ("data", "warmup", "child", "evaluation", "controller", "select", "retrain")  # then others, then rest
@@ -103,7 +105,7 @@ def load_run(folder: Path) -> Run:
     folder = Path(folder)
     result = _result(folder)
     if result.get("table"):
-        raise RlnasError(f"{folder} is a run over a table, which has no report; use python -m rlnas.compare {folder}")
+        raise RlnasError(f"{folder} is a run over a table, which has no report; use {compare_command([folder])}")
     overrides, config_file = folder / ".hydra" / "overrides.yaml", folder / ".hydra" / "config.yaml"
     environment = _json(folder / "environment.json") if (folder / "environment.json").is_file() else {}
     run = Run(
@@ -113,7 +115,7 @@ def load_run(folder: Path) -> Run:
         rounds=_table(folder / "rounds.csv", ROUNDS),
         retrain=_table(folder / "retrain.csv", RETRAIN),
         config=_text(config_file) if config_file.is_file() else "",
-        overrides=[str(item) for item in read_composed(overrides)] if overrides.is_file() else [],
+        overrides=read_overrides(overrides) if overrides.is_file() else [],
         environment=environment,
         final_space=result.get("final_space") or _retrain_space(config_file),
         weights=(folder / "best" / "model.safetensors").is_file(),
@@ -140,7 +142,7 @@ def _result(folder: Path) -> dict[str, Any]:
         if (folder / "history.csv").is_file() or (folder / "checkpoint").is_dir():
             raise RlnasError(
                 f"{folder} holds a run that has not finished: no result.json; "
-                f"let it go on with `python -m rlnas resume={folder}`"
+                f"let it go on with {run_command(resume=folder)}"
             )
         found = ", ".join(sorted(item.name for item in folder.iterdir())[:5]) or "nothing"
         raise RlnasError(f"{folder} is no run folder: expected result.json, found {found}; give the run's own folder")

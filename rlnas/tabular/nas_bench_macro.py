@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from rlnas.errors import RlnasError
+from rlnas.files import expand
 from rlnas.tabular.benchmark import Benchmark
 
 FILE = "nas-bench-macro_cifar10.json"
@@ -65,13 +66,13 @@ def network(key: str) -> str:
 
 def _locate(path: str | None) -> Path:
     if path:
-        given = Path(path)
+        given = expand(path)
         file = given / FILE if given.is_dir() else given
         if not file.is_file():
             raise RlnasError(f"space.path={path}: there is no {FILE}; {WHERE}")
         return file
     root = os.environ.get("RLNAS_DATA")
-    file = Path(root) / "nas_bench_macro" / FILE if root else Path(FILE)
+    file = expand(root) / "nas_bench_macro" / FILE if root else Path(FILE)
     if not root or not file.is_file():
         raise RlnasError(
             f"space=nas_bench_macro needs its table; {WHERE} and set space.path, or put it into "

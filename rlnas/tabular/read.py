@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from rlnas.config import TableConfig
 from rlnas.errors import RlnasError
+from rlnas.files import expand
 from rlnas.tabular.benchmark import Benchmark
 from rlnas.tabular.cells import SUFFIXES, Cells, read_cells
 
@@ -28,7 +29,7 @@ def read_table(config: TableConfig) -> Benchmark:
     """
     if not config.path:
         raise RlnasError("space=table needs space.path, a CSV or Parquet file with one row for each architecture")
-    path = Path(config.path)
+    path = expand(config.path)
     content = _content(path)
     table = _Table(path, read_cells(path, content))
     decisions, observed = _names(config.decisions, "decisions"), _names(config.reward, "reward")

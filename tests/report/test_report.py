@@ -186,7 +186,7 @@ def test_retrain_command(make_run: MakeRun, monkeypatch: pytest.MonkeyPatch, tmp
 
 def test_home_is_not_shown(make_run: MakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/somebody")
-    assert quoted("data.path=/home/somebody/my $x") == '"data.path=$HOME/my \\$x"'
+    assert quoted("data.path=/home/somebody/my $x") == "data.path=\"$HOME\"'/my $x'"
     folder = make_run(rounds=0, retrain=0, overrides=("data.path=/home/somebody/images",))
     (folder / ".hydra" / "config.yaml").write_text("data: {path: /home/somebody/images}\n")
     (folder / "environment.json").write_text('{"executable": "/home/somebody/venv/bin/python"}')

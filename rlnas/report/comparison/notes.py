@@ -62,6 +62,7 @@ def warnings(
     found += [f"No verdict on {', '.join(pairs)}: {reason}" for reason, pairs in reasons.items()]
     for baseline in tested:
         found += _power([test for test in tests if test.baseline == baseline.label])
+    found += different_threads([run for group in groups for run in group.runs])
     other = other_differences([run for group in groups for run in group.runs])
     if other:
         found.append(f"Besides controller and seed the runs differ in {', '.join(other)}")
@@ -82,6 +83,18 @@ def _power(family: Sequence[MeanTest]) -> list[str]:
         f"Against {best.baseline} no difference can be significant: with {runs} and {_count(len(family), 'test')} "
         f"p (Holm) is at least {min(1.0, least):.2g}"
         + ("" if needed is None else f"; that takes {needed} {'pairs' if best.paired else 'runs of each'}")
+    ]
+
+
+def different_threads(runs: Sequence[SearchRun]) -> list[str]:
+    """That the runs were computed by unequal numbers of threads, as beside others by hydra/launcher=joblib."""
+    counts = Counter(run.threads for run in runs if run.threads is not None)
+    if len(counts) < 2:
+        return []
+    told = ", ".join(f"{threads} in {_count(count, 'run')}" for threads, count in sorted(counts.items()))
+    return [
+        f"The runs were computed by different numbers of threads ({told}): sums are rounded differently, so that equal "
+        "seeds need not give equal runs; execution.threads sets the number"
     ]
 
 

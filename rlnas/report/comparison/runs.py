@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from rlnas.config import flatten
 from rlnas.errors import RlnasError
+from rlnas.quoting import run_command
 from rlnas.report.command import shown_folder
 from rlnas.report.run import number
 
@@ -24,7 +25,8 @@ Floats = NDArray[np.float64]
 class SearchRun:
     """A finished search of n architectures.
 
-    config: the configuration with dotted keys. result: result.json. versions, arguments: of environment.json.
+    config: the configuration with dotted keys. result: result.json. versions, arguments: of environment.json;
+    threads: too, None where it does not say.
     score: (n,), the score of the incumbent after 1..n architectures, in the table's units, or an accuracy in
     0..1. seconds: (n,), spent up to and with each architecture. different: (n,), how many different
     architectures were among the first 1..n. noise: standard deviation of the observed minus the true value over
@@ -38,6 +40,7 @@ class SearchRun:
     result: dict[str, Any]
     versions: dict[str, str]
     arguments: tuple[str, ...]
+    threads: int | None
     score: Floats
     seconds: Floats
     different: NDArray[np.int64]
@@ -134,7 +137,7 @@ def read_run(folder: Path) -> SearchRun:
         rows = _rows(folder / "history.csv")
         raise RlnasError(
             f"not finished: no result.json, {rows} architectures scored{_failure(folder)}; go on with it by "
-            f"resume={shown_folder(folder)}"
+            f"{run_command(resume=shown_folder(folder))}"
         )
     result = _object(folder / "result.json", "not finished")
     controller, seed = result.get("controller"), result.get("seed")
@@ -154,6 +157,7 @@ def read_run(folder: Path) -> SearchRun:
         result=result,
         versions={str(key): str(value) for key, value in (environment.get("versions") or {}).items()},
         arguments=tuple(str(item) for item in environment.get("arguments") or ()),
+        threads=_threads(environment),
         score=score[incumbents(observed)],
         seconds=np.cumsum(history["seconds"].fillna(0.0).to_numpy(dtype=float)),
         different=np.cumsum(~history["code"].duplicated().to_numpy()),
@@ -220,6 +224,14 @@ def _controller(folder: Path) -> str:
         return str(config["controller"]["name"])
     except (OSError, ValueError, KeyError, TypeError):
         return ""
+
+
+def _threads(environment: dict[str, Any]) -> int | None:
+    execution = environment.get("execution")
+    if isinstance(execution, dict) and isinstance(execution.get("search"), dict):
+        execution = execution["search"]  # one record for each phase; older runs have one for all
+    threads = execution.get("threads") if isinstance(execution, dict) else None
+    return threads if isinstance(threads, int) else None
 
 
 def _object(path: Path, absent: str) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from importlib import metadata
 from typing import Any
 
+from rlnas.quoting import compare_command
 from rlnas.report.command import quoted, shown_folder, without_home
 from rlnas.report.comparison.results import SIGNIFICANT, Cell, Comparison, Group, MeanTest
 from rlnas.report.text import NONE, dataset
@@ -214,7 +215,7 @@ def different(group: Group, budget: int) -> float:
 
 def command(comparison: Comparison) -> str:
     """The command that writes this comparison again."""
-    return " ".join(["python -m rlnas.compare", *(quoted(folder) for folder in comparison.folders)])
+    return compare_command(comparison.folders)
 
 
 def run_commands(comparison: Comparison) -> list[str]:
