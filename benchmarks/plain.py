@@ -59,13 +59,12 @@ def _plain(layer: nn.Module) -> nn.Module:
 @torch.no_grad()
 def score(children: Sequence[PlainChild], data: ImageData, batch: int, execution: Execution) -> list[float]:
     """Accuracy of each child on the validation split, in batches of at most `batch` images."""
-    total = len(data.valid)
+    valid = data.valid.in_content_order()  # as rlnas takes them
+    total = len(valid)
     parts = -(-total // batch)
     batches = [
         (data.prepare(pixels, execution.channels_last), labels)  # (b, c, h, w), (b,)
-        for pixels, labels in zip(
-            data.valid.pixels.tensor_split(parts), data.valid.labels.tensor_split(parts), strict=True
-        )
+        for pixels, labels in zip(valid.pixels.tensor_split(parts), valid.labels.tensor_split(parts), strict=True)
     ]
     found = []
     for child in children:

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 ROOT = Path("/")
+LONG_ENOUGH = 30.0  # seconds of running and waiting: loading libraries beside other work is no reason to warn
 
 
 def native_bfloat16(root: Path = ROOT) -> str:
@@ -48,13 +49,13 @@ class Waiting:
         self._before = (0, 0)
 
     def share(self) -> float | None:
-        """0..1; None where the system does not say, or after less than a second."""
+        """0..1; None where the system does not say, or after less than LONG_ENOUGH."""
         words = _read(self._file).split()
         if len(words) != 3:
             return None
         now = (int(words[0]), int(words[1]))  # nanoseconds on a core, and waiting for one
         ran, waited = now[0] - self._before[0], now[1] - self._before[1]
-        if ran + waited < 1e9:
+        if ran + waited < 1e9 * LONG_ENOUGH:
             return None
         self._before = now
         return waited / (ran + waited)

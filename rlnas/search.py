@@ -172,7 +172,7 @@ class Search(BaseCallback):
                 self.controller.learn(batches * batch * self.controller.env.episodes.length, self)
             except BudgetSpent as spent:
                 self.stopped_by = str(spent)
-            except ValueError as error:
+            except (ValueError, RuntimeError) as error:  # of a distribution, or of drawing from it
                 if self.controller.sound():
                     raise
                 raise RlnasError(

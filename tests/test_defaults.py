@@ -116,12 +116,13 @@ def test_make_space_takes_other_options_than_a_presets():
 
 
 def constructor(algorithm: str) -> Any:
-    """The class of an algorithm of this package, None for one of another's."""
+    """The class of an algorithm whose constructor is this package's, None for one of another's."""
     path = ALGORITHMS.get(algorithm)
     if path is None:
         return STRATEGIES.get(algorithm)
     module, _, name = path.rpartition(".")
-    return getattr(importlib.import_module(module), name) if module.startswith("rlnas") else None
+    found = getattr(importlib.import_module(module), name)
+    return found if module.startswith("rlnas") and "__init__" in vars(found) else None
 
 
 OWN = [name for name in (*ALGORITHMS, *STRATEGIES) if constructor(name) is not None]

@@ -122,14 +122,14 @@ def test_the_share_of_waiting(ran: int, waited: int, tmp_path_factory: pytest.Te
     waiting = Waiting(root)
     file.write_text(f"{ran} {waited} 17\n")
     first = waiting.share()
-    if ran + waited < 1e9:  # too short to say, and the time counts on
+    if ran + waited < 30e9:  # too short to say, and the time counts on
         assert first is None
-        file.write_text(f"{ran} {waited + 10**9} 17\n")
-        assert waiting.share() == (waited + 10**9) / (ran + waited + 10**9)
+        file.write_text(f"{ran} {waited + 30 * 10**9} 17\n")
+        assert waiting.share() == (waited + 30 * 10**9) / (ran + waited + 30 * 10**9)
         return
     assert first == waited / (ran + waited)
     assert waiting.share() is None
-    file.write_text(f"{ran + 3 * 10**9} {waited + 10**9} 17\n")
+    file.write_text(f"{ran + 30 * 10**9} {waited + 10 * 10**9} 17\n")
     assert waiting.share() == 0.25
 
 

@@ -164,8 +164,8 @@ def test_the_accuracy_equals_a_hand_computation(evaluator, data):
     found = scored.evaluate([architecture])[0].accuracy
     weights.train()
     with torch.no_grad():
-        scores = run(scored.graph_of(architecture), weights, data.prepare(data.valid.pixels))
-    hits = [int(row.argmax()) == int(label) for row, label in zip(scores, data.valid.labels, strict=True)]
+        scores = run(scored.graph_of(architecture), weights, data.prepare(scored.valid.pixels))
+    hits = [int(row.argmax()) == int(label) for row, label in zip(scores, scored.valid.labels, strict=True)]
     assert found == sum(hits) / 24
     assert 0 < found < 1
 
@@ -311,7 +311,7 @@ def by_hand(evaluator: SharedWeightsEvaluator, graph: Graph) -> list[torch.Tenso
             for layer in layers:
                 layer.eval()
                 layer.momentum = 0.1
-        found = [run(graph, weights, images) for images, _ in evaluator._split(evaluator.data.valid)]
+        found = [run(graph, weights, images) for images, _ in evaluator._split(evaluator.valid)]
     weights.load_state_dict(kept, strict=False)
     return found
 
@@ -330,7 +330,7 @@ def test_scores_together_are_bit_equal_to_one_by_one(data, child_config, space, 
     judge = unsettled(data, child_config, space, limited(0, dtype, channels_last), norm, batch_size)
     graphs = [judge.graph_of(space.unrank(code)) for code in codes]
     expected = {graph: by_hand(judge, graph) for graph in graphs}
-    labels = judge.data.valid.labels
+    labels = judge.valid.labels
     accuracy = {graph: int((torch.cat(raw).argmax(1) == labels).sum()) / 24 for graph, raw in expected.items()}
     before = {name: buffer.clone() for name, buffer in judge.supernet.weights.named_buffers()}
     parts = -(-24 // batch_size)
