@@ -13,13 +13,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 import torch
 
-from rlnas.config import ExecutionConfig, build_config
-from rlnas.environment import read_environment
+from rlnas.config import ExecutionConfig
 from rlnas.errors import RlnasError
 from rlnas.execution_rule import Choice, Layers, choose, threads_for
 from rlnas.probe import pick
@@ -212,20 +210,6 @@ def recorded_for(recorded: Mapping[str, Any] | None, phase: str) -> Mapping[str,
         return recorded
     found: Mapping[str, Any] | None = recorded.get(phase)
     return found
-
-
-def execution_of(folder: Path, phase: str = "retrain") -> Execution:
-    """How the run in `folder` computed a phase, ready to compute alike; sets the number of threads.
-
-    Raises RlnasError if it records none, or its device does not exist here.
-    """
-    record = read_environment(folder)
-    if record is None or recorded_for(record.get("execution"), phase) is None:
-        raise RlnasError(
-            f"{folder} does not say how its phase '{phase}' was computed (environment.json, execution); expected the "
-            "folder of a run that trained networks"
-        )
-    return set_up(build_config(record["config"]).execution, record["execution"], phase=phase)
 
 
 def as_overrides(phases: Mapping[str, Execution]) -> str:

@@ -109,9 +109,10 @@ class Job:
         return {phase: set_up(config.execution, recorded, layers, phase, scored) for phase, layers in phases.items()}
 
     def _layers(self, space: NetworkSpace, batch_size: int) -> Layers:
-        """A phase's layers at their largest, before any reduction: those of one architecture stand for all."""
-        first = self._graphs(space)(space.unrank(0)).nodes[0]
-        return Layers(min(batch_size, len(self.data.train)), first.channels, first.size)
+        """A phase's layers at their largest, before any reduction: of the first and the last architecture."""
+        ends = [self._graphs(space)(space.unrank(code)).nodes[0] for code in (0, space.size - 1)]
+        channels = max(node.channels for node in ends)  # lists of filters are usually sorted
+        return Layers(min(batch_size, len(self.data.train)), channels, ends[0].size)
 
     def run(self) -> dict[str, Any]:
         """Do what is left to do; returns what result.json holds."""

@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,9 +15,8 @@ from rlnas import execution as module
 from rlnas import execution_rule
 from rlnas.cli import _compose, _wait_without_spinning
 from rlnas.config import ExecutionConfig, build_config
-from rlnas.environment import write_environment
 from rlnas.errors import RlnasError
-from rlnas.execution import Execution, as_overrides, execution_of, recorded_for, set_up, side_by_side
+from rlnas.execution import Execution, as_overrides, recorded_for, set_up, side_by_side
 from rlnas.execution_rule import Choice, Layers
 
 CPU = torch.device("cpu")
@@ -234,18 +232,6 @@ def test_the_printed_arguments_compute_alike(dtypes: Any, layouts: Any) -> None:
     assert {p: (e.dtype, e.channels_last) for p, e in found.items()} == {
         p: (e.dtype, e.channels_last) for p, e in wanted.items()
     }
-
-
-def test_the_execution_of_a_run_folder(tmp_path: Path) -> None:
-    config = build_config(_compose(["execution.device=cpu"]))
-    phases = {p: Execution(CPU, d, False, threads=2) for p, d in zip(PHASES, DTYPES, strict=True)}
-    with pytest.raises(RlnasError, match=r"does not say how its phase 'retrain'"):
-        execution_of(tmp_path)
-    write_environment(tmp_path, config, {phase: one.describe() for phase, one in phases.items()})
-    for phase, dtype in zip(PHASES, DTYPES, strict=True):
-        found = execution_of(tmp_path, phase)
-        assert (found.dtype, found.channels_last, found.threads) == (dtype, False, 2)
-    assert execution_of(tmp_path).dtype == torch.bfloat16
 
 
 # -- threads -------------------------------------------------------------------------------------------------

@@ -5,6 +5,9 @@ arrays, random generators, whatever has a state_dict, and objects made of these.
 resuming is refused with that name instead of going on with a state that is silently new.
 """
 
+import dataclasses
+import enum
+import functools
 import random
 import types
 from collections import deque
@@ -17,29 +20,31 @@ import torch
 from torch import Tensor, nn
 
 PLAIN = (type(None), bool, int, float, str)
-# Made anew from the configuration, and without a state of their own.
+# Made anew from the configuration, and without a state of their own; another one than at the start is refused.
 CONFIGURATION: tuple[type, ...] = (
     type,
     types.FunctionType,
     types.BuiltinFunctionType,
     types.MethodType,
     types.ModuleType,
+    functools.partial,
     torch.device,
     torch.dtype,
     np.dtype,
     gymnasium.Space,
 )
-CONTAINERS: dict[str, tuple[type, ...]] = {
-    "deque": (deque,),
-    "list": (list,),
-    "tuple": (tuple,),
-    "set": (set, frozenset),
+CONTAINERS: dict[str, type] = {
+    "deque": deque,
+    "list": list,
+    "tuple": tuple,
+    "set": set,
+    "frozenset": frozenset,
+    "dict": dict,
 }
-KEPT = {"kind": "kept", "value": None}
 
 
 class Unsavable(Exception):
-    """A value that is no plain data; the argument says what it is."""
+    """A value that is no plain data, or cannot be put back; the argument says what it is."""
 
 
 def encode(value: Any, handled: frozenset[int] = frozenset()) -> Any:
@@ -49,32 +54,46 @@ def encode(value: Any, handled: frozenset[int] = frozenset()) -> Any:
     """
     if type(value) in PLAIN:
         return value
-    if id(value) in handled or isinstance(value, CONFIGURATION):
-        return KEPT
+    if id(value) in handled:
+        return {"kind": "kept", "value": None}
+    if isinstance(value, CONFIGURATION):
+        return {"kind": "kept", "value": getattr(value, "__qualname__", None)}
     for encoder in (_encode_leaf, _encode_generator):
         found = encoder(value)
         if found is not None:
             return found
     inside = handled | {id(value)}  # an object that leads back to itself is not walked forever
-    for kind, classes in CONTAINERS.items():
-        if isinstance(value, classes):
-            items = [encode(item, inside) for item in value]  # type: ignore[attr-defined]
-            return {"kind": kind, "value": items, "maxlen": getattr(value, "maxlen", None)}
-    if isinstance(value, Mapping):
-        return {"kind": "dict", "value": [(encode(k, inside), encode(v, inside)) for k, v in value.items()]}
+    for kind, base in CONTAINERS.items():
+        if isinstance(value, base):
+            return _encode_container(kind, value, inside)
     if hasattr(value, "state_dict") and hasattr(value, "load_state_dict"):
-        return {"kind": "state_dict", "value": encode(value.state_dict(), inside)}
-    if hasattr(value, "__dict__"):
-        return {"kind": "object", "value": {name: encode(item, inside) for name, item in vars(value).items()}}
-    raise Unsavable(type(value).__name__)
+        return {"kind": "state_dict", "value": encode(dict(value.state_dict()), inside)}
+    frozen = dataclasses.is_dataclass(value) and getattr(value, "__dataclass_params__").frozen  # noqa: B009
+    slotted = any(getattr(parent, "__slots__", ()) for parent in type(value).__mro__)
+    if frozen or slotted or not hasattr(value, "__dict__"):
+        raise Unsavable(type(value).__name__)
+    attributes = {name: encode(item, inside) for name, item in vars(value).items()}
+    return {"kind": "object", "value": attributes, "type": type(value).__qualname__}
+
+
+def _encode_container(kind: str, value: Any, handled: frozenset[int]) -> dict[str, Any]:
+    """A container, of a subclass too (Counter, defaultdict, a named tuple): one like it is filled again."""
+    if kind == "dict":
+        items: list[Any] = [(encode(key, handled), encode(item, handled)) for key, item in value.items()]
+    else:
+        items = [encode(item, handled) for item in value]
+    name = type(value).__qualname__
+    return {"kind": kind, "value": items, "type": name, "maxlen": getattr(value, "maxlen", None)}
 
 
 def _encode_leaf(value: Any) -> dict[str, Any] | None:
-    """A tensor, an array, a number of numpy's, bytes; None for anything else."""
+    """A tensor, an array, a number of numpy's, bytes, a member of an Enum; None for anything else."""
     if isinstance(value, Tensor):
         return {"kind": "tensor", "value": value.detach().clone()}
     if isinstance(value, bytes):  # torch.load(weights_only=True) refuses them
         return {"kind": "bytes", "value": list(value)}
+    if isinstance(value, enum.Enum):
+        return {"kind": "enum", "value": value.name}
     if not isinstance(value, np.ndarray | np.generic):
         return None
     try:
@@ -96,15 +115,20 @@ def _encode_generator(value: Any) -> dict[str, Any] | None:
 
 
 def restored(current: Any, saved: Any) -> Any:
-    """What `encode` saved; tensors, generators and objects that are there already are changed in place.
+    """What `encode` saved; what is there already and can be changed is changed in place.
 
-    In place, because others may hold the same tensor or object.
+    In place, because others may hold the same tensor, container or object. Raises Unsavable where something is
+    needed to be there that is not: an object, or a container of a user's class, that was made during the run.
     """
     if not isinstance(saved, dict):
         return saved
     kind, value = saved["kind"], saved["value"]
     if kind in CONTAINERS:
-        return _restored_items(current, saved)
+        return _restored_container(current, saved)
+    if kind in _NEEDED and not isinstance(current, _NEEDED[kind]):
+        raise Unsavable(f"{kind.replace('_', ' ')} that is not there at the start of a run")
+    if kind == "object" and type(current).__qualname__ != saved["type"]:
+        raise Unsavable(f"{saved['type']} that is not there at the start of a run")
     found = _RESTORE[kind](current, value)
     return current if found is None else found
 
@@ -116,39 +140,60 @@ def _restored_tensor(current: Any, value: Any) -> Any:
     return value.clone()
 
 
-def _restored_dict(current: Any, value: Any) -> Any:
-    there = current if isinstance(current, Mapping) else {}
-    pairs = [(restored(None, key), item) for key, item in value]
-    return {key: restored(there.get(key), item) for key, item in pairs}
+def _restored_kept(current: Any, value: str | None) -> None:
+    if value is not None and current is not None and getattr(current, "__qualname__", value) != value:
+        raise Unsavable(f"{value}, which is {current.__qualname__} at the start of a run")
 
 
-def _restored_items(current: Any, saved: dict[str, Any]) -> Any:
-    """A container; its items are restored in place where `current` has as many."""
+def _restored_state(current: Any, value: Any) -> None:
+    if not hasattr(current, "load_state_dict"):
+        raise Unsavable("object with a state_dict that is not there at the start of a run")
+    current.load_state_dict(restored(None, value))
+
+
+def _restored_container(current: Any, saved: dict[str, Any]) -> Any:
+    """A container; its items are restored in place where `current` has the same places."""
     kind, items = saved["kind"], saved["value"]
-    ordered = kind in ("list", "tuple") and isinstance(current, list | tuple)
-    there = list(current) if ordered and len(current) == len(items) else [None] * len(items)
-    values = [restored(now, item) for now, item in zip(there, items, strict=True)]
-    if kind == "deque":
-        return deque(values, maxlen=saved["maxlen"])
-    if kind == "set":
-        return type(current)(values) if isinstance(current, set | frozenset) else set(values)
+    base = CONTAINERS[kind]
+    alike = type(current).__qualname__ == saved["type"] and isinstance(current, base)
+    if saved["type"] != base.__qualname__ and not alike:
+        raise Unsavable(f"{saved['type']} that is not there at the start of a run")
+    if kind == "dict":
+        there = current if alike else {}
+        pairs = [(restored(None, key), item) for key, item in items]
+        values: Any = {key: restored(there.get(key), item) for key, item in pairs}
+    else:
+        same = alike and kind in ("list", "tuple") and len(current) == len(items)
+        now = list(current) if same else [None] * len(items)
+        values = [restored(old, item) for old, item in zip(now, items, strict=True)]
     if kind == "tuple":
-        return type(current)(*values) if hasattr(current, "_fields") else tuple(values)
-    return values
+        return type(current)(*values) if alike and hasattr(current, "_fields") else tuple(values)
+    if not alike or kind == "frozenset" or (kind == "deque" and current.maxlen != saved["maxlen"]):
+        return deque(values, maxlen=saved["maxlen"]) if kind == "deque" else base(values)
+    current.clear()
+    (current.extend if kind in ("list", "deque") else current.update)(values)
+    return current
 
 
+# What must be there, to be restored in place.
+_NEEDED: dict[str, type] = {
+    "enum": enum.Enum,
+    "numpy_generator": np.random.Generator,
+    "torch_generator": torch.Generator,
+    "python_generator": random.Random,
+}
 # What changes `current` in place returns None.
 _RESTORE: dict[str, Callable[[Any, Any], Any]] = {
-    "kept": lambda current, value: None,
+    "kept": _restored_kept,
     "tensor": _restored_tensor,
     "bytes": lambda current, value: bytes(value),
+    "enum": lambda current, value: type(current)[value],
     "array": lambda current, value: value.numpy().copy(),
     "scalar": lambda current, value: value.numpy().copy()[()],
-    "dict": _restored_dict,
     "numpy_generator": lambda current, value: setattr(current.bit_generator, "state", restored(None, value)),
     "torch_generator": lambda current, value: current.set_state(value) and None,
     "python_generator": lambda current, value: current.setstate(restored(None, value)),
-    "state_dict": lambda current, value: current.load_state_dict(restored(None, value)) and None,
+    "state_dict": _restored_state,
     "object": lambda current, value: put_back(current, value),
 }
 
@@ -170,9 +215,14 @@ def find(owner: Any, elsewhere: frozenset[str], handled: frozenset[int]) -> tupl
 
 
 def put_back(owner: Any, saved: Mapping[str, Any]) -> None:
-    """Give `owner` the attributes that `find` saved."""
+    """Give `owner` the attributes that `find` saved. Raises Unsavable with the name of one that cannot be put back."""
     for name, item in saved.items():
-        setattr(owner, name, restored(getattr(owner, name, None), item))
+        if isinstance(item, dict) and item["kind"] == "kept" and not hasattr(owner, name):
+            continue  # made during the run, and made anew
+        try:
+            setattr(owner, name, restored(getattr(owner, name, None), item))
+        except Unsavable as error:
+            raise Unsavable(f"{name} ({error})") from None
 
 
 def identities(*owners: nn.Module) -> frozenset[int]:

@@ -24,7 +24,7 @@ from rlnas.spaces import Architecture
 
 # Attributes of an algorithm that are saved in ways of their own, or made anew from the configuration: everything else
 # that it keeps, a user's class included, is found by rlnas.controllers.attributes.
-_ELSEWHERE = frozenset(
+_OF_ALGORITHM = frozenset(
     {
         "policy",
         "env",
@@ -38,11 +38,6 @@ _ELSEWHERE = frozenset(
         "_logger",
         "_total_timesteps",  # `learn` sets it
         "_vec_normalize_env",
-        "lr_schedule",
-        "clip_range",
-        "clip_range_vf",
-        "exploration_schedule",
-        "train_freq",
         "action_noise",
         "policy_kwargs",
         "replay_buffer_kwargs",
@@ -50,14 +45,14 @@ _ELSEWHERE = frozenset(
     }
 )
 _OF_MODULES = frozenset(vars(nn.Module()))
-# Of SB3's policies: made anew; the distribution is filled at each call.
-_ELSEWHERE_IN_POLICY = _OF_MODULES | {
-    "action_space",
-    "observation_space",
-    "optimizer",
-    "action_dist",
-    "optimizer_class",
-    "nas_space",
+_REPLAY_ARRAYS = ("observations", "next_observations", "actions", "rewards", "dones", "timeouts")
+_ELSEWHERE = {
+    "model": _OF_ALGORITHM,
+    # made anew; the distribution is filled at each call
+    "policy": _OF_MODULES
+    | {"action_space", "observation_space", "optimizer", "action_dist", "net_args", "nas_space", "lr_schedule"},
+    "replay_buffer": frozenset({*_REPLAY_ARRAYS, "pos", "full"}),  # only the filled part of them is saved
+    "rollout_buffer": frozenset(),
 }
 
 
@@ -126,13 +121,14 @@ class Sb3Controller:
         """Everything the next rollout depends on, but for the global random generators."""
         model: Any = self.model
         handled = attributes.identities(model.policy) | {id(model), id(self.env), id(self.env.nas_space)}
-        found, lost = attributes.find(model, _ELSEWHERE, handled)
-        of_policy, lost_of_policy = attributes.find(model.policy, _ELSEWHERE_IN_POLICY, handled | {id(model.policy)})
+        found, lost = {}, {}
+        for name, owner in self._owners().items():
+            found[name], unsaved = attributes.find(owner, _ELSEWHERE[name], handled | {id(owner)})
+            lost.update({f"{name}.{attribute}".removeprefix("model."): kind for attribute, kind in unsaved.items()})
         state: dict[str, Any] = {
             "parameters": model.get_parameters(),
             "attributes": found,
-            "policy_attributes": of_policy,
-            "lost": {**lost, **{f"policy.{name}": kind for name, kind in lost_of_policy.items()}},
+            "lost": lost,
             "episodes_seen": [
                 {key: float(value) for key, value in info.items()} for info in model.ep_info_buffer or ()
             ],
@@ -151,15 +147,14 @@ class Sb3Controller:
         """Go on where `state` was taken. Raises RlnasError for an algorithm that keeps what could not be saved."""
         model: Any = self.model
         if state["lost"]:
-            held = ", ".join(f"{name} ({kind})" for name, kind in state["lost"].items())
-            raise RlnasError(
-                f"{type(model).__name__} cannot be resumed: its attributes {held} are neither numbers, text, tensors, "
-                "arrays nor containers of these, so their state was not saved; give the class rlnas_state(), which "
-                "returns it as plain data, and rlnas_restore(state), and start a new run"
-            )
+            self._refuse(", ".join(f"{name} ({kind})" for name, kind in state["lost"].items()))
         model.set_parameters(state["parameters"], exact_match=True)
-        attributes.put_back(model, state["attributes"])
-        attributes.put_back(model.policy, state["policy_attributes"])
+        for name, owner in self._owners().items():
+            try:
+                attributes.put_back(owner, state["attributes"][name])
+            except attributes.Unsavable as error:
+                if "declared" not in state:
+                    self._refuse(f"{name}.{error}".removeprefix("model."))
         self.env.episodes.restore(state["env"])
         model.ep_info_buffer = deque(state["episodes_seen"], maxlen=model._stats_window_size)
         model.ep_success_buffer = deque(maxlen=model._stats_window_size)  # SB3 makes both or none
@@ -171,8 +166,20 @@ class Sb3Controller:
         for companion, saved in zip(self.companions, state["companions"], strict=True):
             companion.restore(saved)
 
+    def _owners(self) -> dict[str, Any]:
+        """What may keep a state in its attributes."""
+        model: Any = self.model
+        owners = {"model": model, "policy": model.policy}
+        buffers = {name: getattr(model, name, None) for name in ("replay_buffer", "rollout_buffer")}
+        return owners | {name: buffer for name, buffer in buffers.items() if buffer is not None}
 
-_REPLAY_ARRAYS = ("observations", "next_observations", "actions", "rewards", "dones", "timeouts")
+    def _refuse(self, held: str) -> None:
+        raise RlnasError(
+            f"{type(self.model).__name__} cannot be resumed: what it keeps in {held} is neither numbers, text, "
+            "tensors, arrays nor containers or objects of these that are there from the start, so it cannot be put "
+            "back; give the class rlnas_state(), which returns it as plain data, and rlnas_restore(state), and start a "
+            "new run"
+        )
 
 
 def _replay_state(buffer: Any) -> dict[str, Any]:

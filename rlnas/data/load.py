@@ -2,7 +2,6 @@
 
 import dataclasses
 import logging
-from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -78,25 +77,21 @@ def _read(source: Source) -> tuple[Decoded, Decoded | None]:
     return decoded, valid
 
 
-def _channels(wanted: str, train: Images, name: str) -> Callable[[Images, str], Images]:
-    """What gives a split the wanted channels; of `auto` one if all training images are grey.
+def _is_grey(wanted: str, train: Images, given: Images | None, name: str) -> bool:
+    """Whether all images are taken with one channel: as asked for, or of `auto` if every training image is grey.
 
-    The other splits must then be grey too: a network of one channel would not see their colours.
+    Raises RlnasError if validation images have colours then, which a network of one channel would not see.
     """
-    if wanted == "rgb" or (wanted == "auto" and train.coloured):
-        return lambda images, split: images
-    if wanted == "grey":
-        return lambda images, split: images.grey()
-
-    def grey(images: Images, split: str) -> Images:
-        if images.coloured:
-            raise RlnasError(
-                f"all training images of {name} are grey, but {images.coloured:,} of its {len(images):,} {split} "
-                "images have colours; set data.channels=rgb to keep them, or data.channels=grey to take all as grey"
-            )
-        return images.grey()
-
-    return grey
+    if wanted != "auto":
+        return wanted == "grey"
+    if train.coloured:
+        return False
+    if given is not None and given.coloured:
+        raise RlnasError(
+            f"all training images of {name} are grey, but {given.coloured:,} of its {len(given):,} validation images "
+            "have colours; set data.channels=rgb to keep them, or data.channels=grey to take all as grey"
+        )
+    return True
 
 
 def _source(config: DataConfig) -> Source:
@@ -125,12 +120,16 @@ def _split(
     augmentation: Augmentation,
     fallback: str | None,
 ) -> ImageData:
-    as_wanted = _channels(config.channels, decoded.images, source.name)
-    # Neither the split nor the order of training depends on names of files.
-    images, n = as_wanted(decoded.images, "training").in_content_order(), len(decoded.images)
+    grey = _is_grey(config.channels, decoded.images, None if given is None else given.images, source.name)
+
+    def as_wanted(images: Images) -> Images:
+        # Neither the split nor the order of training depends on names of files.
+        return (images.grey() if grey else images).in_content_order()
+
+    images, n = as_wanted(decoded.images), len(decoded.images)
     notes.refuse_equal_images(images, source.name, config.background)
     chosen = torch.from_numpy(rng.permutation(n))[: config.limit or n]  # limit > n: all
-    given_images = None if given is None else as_wanted(given.images, "validation").in_content_order()
+    given_images = None if given is None else as_wanted(given.images)
     n_valid = 0 if given is not None else round(config.valid * len(chosen))
     if not (given is not None or n_valid >= 1) or n_valid >= len(chosen):
         raise RlnasError(
@@ -154,11 +153,12 @@ def _split(
 
     def read_test() -> Decoded:
         test = source.test()
-        test = dataclasses.replace(test, images=as_wanted(test.images, "test"))
+        coloured = notes.about_lost_colours(test.images, "test") if grey else []
+        test = dataclasses.replace(test, images=test.images.grey() if grey else test.images)
         new = notes.about_frames(test, "test") + notes.about_copies(
             test.images.digests(), "test", seen, "training or validation"
         )
-        said.extend(note for note in new if note not in said)
+        said.extend(note for note in coloured + new if note not in said)
         return test
 
     return ImageData(

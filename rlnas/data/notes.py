@@ -53,6 +53,16 @@ def about_colours(images: Images, split: str) -> list[str]:
     return [f"{plain:,} of the {len(images):,} {split} images are of a single colour"] if plain else []
 
 
+def about_lost_colours(images: Images, split: str) -> list[str]:
+    """How many images with colours are taken as grey, in one sentence or none."""
+    if not images.coloured:
+        return []
+    return [
+        f"{images.coloured:,} of the {len(images):,} {split} images have colours and are taken as grey, as the "
+        "training images are (data.channels)"
+    ]
+
+
 def refuse_equal_images(images: Images, name: str, background: str) -> None:
     """Raise RlnasError if all images are the same, so that nothing could be learnt from them."""
     if len(images) > 1 and torch.equal(images.pixels, images.pixels[:1].expand_as(images.pixels)):

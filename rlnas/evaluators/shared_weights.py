@@ -45,11 +45,13 @@ class SharedWeightsEvaluator:
         graph_of: Callable[[Architecture], Graph],
         *,
         seed: int,
+        valid: Images | None = None,
     ):
+        """valid: the validation split in content order, where it is known already."""
         self.config = config
         self.supernet = supernet
         self.data = data
-        self.valid = data.valid.in_content_order()
+        self.valid = data.valid.in_content_order() if valid is None else valid
         self.graph_of = graph_of
         self._seed = seed
         self._cache: dict[Architecture, tuple[float, int | None]] = {}  # accuracy, on how many images
@@ -96,7 +98,9 @@ class SharedWeightsEvaluator:
                 )
             except Diverged as error:
                 return error
-            evaluator = SharedWeightsEvaluator(self.config, alone, self.data, self.graph_of, seed=self._seed)
+            evaluator = SharedWeightsEvaluator(
+                self.config, alone, self.data, self.graph_of, seed=self._seed, valid=self.valid
+            )
             score = evaluator.evaluate_fully([architecture])[0]
             return replace(score, seconds=time.perf_counter() - start)
 

@@ -1,8 +1,9 @@
 """The state of any algorithm: found in its attributes, put back exactly, or refused by name."""
 
+import enum
 import random
 import threading
-from collections import deque
+from collections import Counter, defaultdict, deque
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -12,12 +13,13 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from stable_baselines3 import PPO
+from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.running_mean_std import RunningMeanStd
 
 from rlnas.config import ControllerConfig
 from rlnas.controllers import make_controller
-from rlnas.controllers.attributes import Unsavable, encode, restored
+from rlnas.controllers.attributes import Unsavable, encode, put_back, restored
 from rlnas.controllers.sb3 import Sb3Controller
 from rlnas.errors import RlnasError
 from rlnas.seeding import global_rng_state, set_global_rng_state
@@ -139,6 +141,101 @@ def test_an_object_that_leads_back_to_itself_ends():
     assert restored([None, "itself"], encode(loop)) == [1, "itself"]
 
 
+class Phase(enum.Enum):
+    """A user's."""
+
+    EARLY = 1
+    LATE = 2
+
+
+def test_an_enum_s_member_is_found_again_and_the_class_stays_as_it_is(through_disk):
+    saved = through_disk(encode({"phase": Phase.LATE}))
+    found = restored({"phase": Phase.EARLY}, saved)
+    assert found["phase"] is Phase.LATE
+    assert (Phase.EARLY.value, Phase.EARLY.name) == (1, "EARLY")
+
+
+def test_containers_of_other_classes_stay_of_their_class(through_disk):
+    counts, lists = Counter("abca"), defaultdict(list, {"a": [1]})
+    saved = through_disk(encode([counts, lists]))
+    there = [Counter("z"), defaultdict(list)]
+    found = restored(there, saved)
+    found[0]["new"] += 1
+    found[1]["new"].append(2)
+    assert found[0] == Counter({"a": 2, "b": 1, "c": 1, "new": 1})
+    assert found[1] == {"a": [1], "new": [2]}
+
+
+def test_a_container_that_two_attributes_share_stays_shared(through_disk):
+    shared = {"a": 1}
+    saved = through_disk(encode([shared, shared]))
+    there = {}
+    found = restored([there, there], saved)
+    assert found[0] is found[1] is there
+    assert there == {"a": 1}
+
+
+@dataclass(frozen=True)
+class Frozen:
+    value: int
+
+
+class Slotted:
+    __slots__ = ("value",)
+
+
+class Half(Slotted):
+    """Has a __dict__ beside the slot."""
+
+
+@pytest.mark.parametrize("value", [Frozen(1), Slotted(), Half()], ids=["frozen", "slots", "inherited slots"])
+def test_objects_that_would_lose_a_part_are_refused(value):
+    with pytest.raises(Unsavable, match=type(value).__name__):
+        encode(value)
+
+
+@pytest.mark.parametrize(
+    ("start", "later", "named"),
+    [
+        (None, torch.nn.Linear(1, 1), "state_dict"),
+        (None, np.random.default_rng(0), "numpy generator"),
+        (None, Memory(), "Memory"),
+        ([], [Memory()], "Memory"),
+        (None, Counter("a"), "Counter"),
+        (None, Phase.LATE, "enum"),
+        (len, max, "max, which is len"),
+    ],
+    ids=["module", "generator", "object", "grown list", "counter", "enum", "function"],
+)
+def test_what_was_made_during_the_run_is_refused_by_name(through_disk, start, later, named):
+    owner, fresh = Memory(rows=later), Memory(rows=start)
+    with pytest.raises(Unsavable, match=rf"rows \(.*{named}"):
+        put_back(fresh, through_disk({name: encode(value) for name, value in vars(owner).items()}))
+
+
+class Priorities(ReplayBuffer):
+    """A user's replay buffer with a state of its own."""
+
+    def __init__(self, *arguments: Any, **options: Any):
+        super().__init__(*arguments, **options)
+        self.priorities = np.ones(self.buffer_size)
+        self.added = 0
+
+    def add(self, *arguments: Any, **options: Any) -> None:
+        self.priorities[self.pos] = self.added = self.added + 1
+        super().add(*arguments, **options)
+
+
+def test_a_replay_buffer_s_own_state_is_restored(scorer, through_disk):
+    params = {"buffer_size": 50, "learning_starts": 5, "batch_size": 4, "replay_buffer_class": Priorities}
+    config = ControllerConfig(algorithm="dqn", episodes=2, params=params)
+    first, second = (make_controller(config, SPACE, scorer(SPACE), seed=0) for _ in range(2))
+    first.learn(2 * 10 * first.env.episodes.length, Capture(first, -1))
+    second.restore(through_disk(first.state()))
+    assert second.model.replay_buffer.added == first.model.replay_buffer.added > 10
+    np.testing.assert_array_equal(second.model.replay_buffer.priorities, first.model.replay_buffer.priorities)
+
+
 class Curious(PPO):
     """A user's algorithm: what it learns depends on a state that no stable-baselines3 class has."""
 
@@ -228,7 +325,7 @@ def seen_after_resuming(scorer, through_disk, name: str, forget: str | None = No
     through.learn(total, capture)
     state = capture.state
     if forget:
-        del state["controller"]["attributes"][forget]
+        del state["controller"]["attributes"]["model"][forget]
     resumed = made(scorer, name)
     resumed.restore(state["controller"])
     set_global_rng_state(state["rng"])
@@ -257,7 +354,7 @@ def test_without_any_part_of_it_the_run_would_be_another(scorer, through_disk, n
 
 @pytest.mark.usefixtures("importable")
 def test_a_state_that_cannot_be_saved_is_refused_by_name(scorer, through_disk):
-    with pytest.raises(RlnasError, match=r"Locked cannot be resumed: .*lock \(lock\).*rlnas_state\(\)"):
+    with pytest.raises(RlnasError, match=r"Locked cannot be resumed: what it keeps in lock \(lock\).*rlnas_state\(\)"):
         seen_after_resuming(scorer, through_disk, "Locked")
 
 

@@ -208,13 +208,20 @@ def test_a_folder_of_the_same_images_is_the_same_data(tmp_path: Path) -> None:
     assert torch.equal(files.mean, data.mean)
 
 
-def test_colours_in_another_split_of_grey_images_are_refused_or_taken_as_asked(tmp_path: Path) -> None:
+@pytest.mark.parametrize("split", ["val", "test"])
+def test_colours_in_another_split_of_grey_images(tmp_path: Path, split: str) -> None:
+    """Of the validation split an error before anything is trained; of the test split, read last, a note."""
     root = digits_as_files(tmp_path, load(limit=500, valid=0.3))
     colour = torch.randint(0, 256, (8, 8, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    PIL.Image.fromarray(colour.numpy()).save(root / "test" / "3" / "red.png")
+    PIL.Image.fromarray(colour.numpy()).save(root / split / "3" / "red.png")
     options = {"name": "folder", "path": str(root), "size": 8}
-    with pytest.raises(RlnasError, match=r"1 of its 298 test images have colours; .*data\.channels=rgb"):
-        load(**options).test()
+    if split == "val":
+        with pytest.raises(RlnasError, match=r"1 of its 151 validation images have colours; .*data\.channels=rgb"):
+            load(**options)
+    else:
+        data = load(**options)
+        assert data.test().pixels.shape[1] == 1
+        assert any("1 of the 298 test images have colours" in note for note in data.notes)
     assert load(**options, channels="grey").test().pixels.shape[1] == 1
     assert load(**options, channels="rgb").test().pixels.shape[1] == 3
     assert load(**options, channels="rgb").channels == 3
