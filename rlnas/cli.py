@@ -22,7 +22,7 @@ from hydra.types import RunMode
 from rlnas.caller import process_unchanged, torch_unchanged
 from rlnas.claim import Claim, check_unused, clear, give_back, holds_work, locked
 from rlnas.composed import raw, save_composed, without_hydra
-from rlnas.config import Config, OmegaConfBaseException, build_config, suggest
+from rlnas.config import OPEN_GROUPS, Config, OmegaConfBaseException, build_config, suggest
 from rlnas.errors import RlnasError, Unwritable
 from rlnas.files import unwritable
 from rlnas.home import caches_elsewhere
@@ -202,7 +202,7 @@ def _readable(error: Exception) -> str:
     text = str(error)
     unknown = re.match(r"Could not override '([\w.]+)'", text)
     if unknown and not unknown[1].startswith("hydra"):
-        if unknown[1] in ("retrain.space", "controller.params", "controller.policy_params"):
+        if unknown[1] in OPEN_GROUPS:
             return f"{unknown[1]} takes a new entry with a plus: +{unknown[1]}.NAME=VALUE"
         return f"unknown key {unknown[1]}{suggest(unknown[1])}"
     text = text.split("Config search path:")[0]

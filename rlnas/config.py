@@ -109,6 +109,7 @@ TABLE_SPACE_CONFIGS: dict[str, type[TableConfig] | type[NasBenchMacroConfig]] = 
     "nas_bench_macro": NasBenchMacroConfig,
 }
 SPACE_CONFIGS: dict[str, Any] = {**NETWORK_SPACE_CONFIGS, **TABLE_SPACE_CONFIGS}
+OPEN_GROUPS = ("retrain.space", "controller.params", "controller.policy_params")  # of any entries
 WITHOUT_BYPASS = ("nasrl_factored",)  # spaces whose skips are inputs of the layer's operator: none leads past it
 
 

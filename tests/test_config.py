@@ -9,6 +9,7 @@ from omegaconf import OmegaConf
 
 from rlnas.composed import read_composed
 from rlnas.config import (
+    OPEN_GROUPS,
     SPACE_CONFIGS,
     Config,
     NasrlConfig,
@@ -254,3 +255,7 @@ def test_a_file_that_is_no_configuration_is_named(tmp_path, text):
         path.write_text(text)
     with pytest.raises(RlnasError, match=r"config\.yaml cannot be read as a configuration"):
         read_composed(path)
+
+
+def test_the_open_groups_are_the_fields_that_take_any_entries():
+    assert sorted(OPEN_GROUPS) == sorted(key for key, item in fields(Config) if str(item.type).startswith("dict"))

@@ -18,7 +18,7 @@ from rlnas.data.folder import folder
 from rlnas.data.images import Decoded
 from rlnas.data.listing import LeftOut, files_below
 from rlnas.data.sources import CIFAR10_ID, Source, decode_rows
-from rlnas.data.splits import ROLES, by_role
+from rlnas.data.splits import ROLES, by_role, is_plain
 from rlnas.errors import RlnasError
 
 DEFAULT_SIZE = 32
@@ -85,6 +85,11 @@ def hub(config: DataConfig) -> Source:
             ) from error
     elif hub_id.startswith((".", "/", "~")):
         raise RlnasError(f"data.hub_id={hub_id} is no folder here and no id on the hub; check the path")
+
+    if config.splits != "auto":
+        raise RlnasError(
+            f"data.splits={config.splits} is for folders of images, but {hub_id} has splits of its own; leave it out"
+        )
 
     @functools.cache  # all splits come with one download
     def splits() -> dict[str, Any]:
@@ -190,6 +195,12 @@ def _read(splits: dict[str, Any], role: str, config: DataConfig, size: int) -> D
 def _given(splits: dict[str, Any], hub_id: str | None) -> dict[str, str]:
     """The data set's name of each split by role, and under "unused" the names that mean none."""
     roles = by_role(splits)
+    for role, names in roles.items():
+        if plain := [name for name in names if is_plain(name)]:
+            roles[role] = plain  # test beside test_unfiltered
+    for role in ("valid", "test"):
+        if len(names := roles.get(role, [])) > 1 and not is_plain(names[0]):
+            del roles[role]  # test_matched and test_mismatched: neither is the test split
     doubled = [name for names in roles.values() if len(names) > 1 for name in names]
     if doubled or "train" not in roles:
         problem = f"several splits for one purpose ({', '.join(doubled)})" if doubled else "no split 'train'"

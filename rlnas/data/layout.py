@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rlnas.data.listing import LeftOut, count_files, entries, images_below, is_hidden, is_image, shown_name, subfolders
-from rlnas.data.splits import by_role, role_of
+from rlnas.data.splits import by_role, role_of, surely_splits
 from rlnas.errors import RlnasError
 
 CLASSES = "one subfolder of images for each class, as in DIR/cat/1.png, DIR/dog/1.png"
@@ -59,7 +59,7 @@ def _inner(classes: list[Path]) -> str:
 
 def _refuse_inner_splits(classes: list[Path]) -> None:
     inner = [path for name in classes for path in subfolders(name, LeftOut(), name)]
-    roles = by_role(path.name for path in inner)
+    roles = by_role(surely_splits(path.name for path in inner))
     if len(roles) > 1:
         names = sorted({shown_name(name) for names in roles.values() for name in names})
         raise RlnasError(
@@ -74,11 +74,12 @@ def find_splits(root: Path, found: list[Path], left_out: LeftOut, notes: list[st
     Folders without any image beside splits are left out and counted.
 
     Raises:
-        RlnasError: two folders for one split, no training split, classes or images beside splits or splits without
-            class folders.
+        RlnasError: two folders for one split, no training split, classes or images beside splits, splits without
+            class folders, or folders of no known name that hold the same folders.
     """
-    splits = [path for path in found if role_of(path.name)]
+    splits = _named_like_splits(root, found)
     if not splits:
+        _refuse_equal_folders(root, found)
         return None
     others = [path for path in found if path not in splits]
     empty = [path for path in others if not images_below(path, LeftOut(), root)]
@@ -113,6 +114,36 @@ def find_splits(root: Path, found: list[Path], left_out: LeftOut, notes: list[st
         left_out.add("outside", path, root, count_files(path))
         notes.append(f"{shown_name(path.name)} beside the splits holds no image and is not read")
     return {str(role_of(path.name)): path for path in splits}
+
+
+def _named_like_splits(root: Path, found: list[Path]) -> list[Path]:
+    """The folders that are splits by their names.
+
+    Names with other words in them, such as train_station, count only where no folder with images is named otherwise,
+    and only folders that hold folders.
+    """
+    sure = surely_splits(path.name for path in found)
+    named = [path for path in found if role_of(path.name)]
+    if named and all(role_of(path.name) or not images_below(path, LeftOut(), root) for path in found):
+        return [path for path in named if path.name in sure or not _is_flat(path)]
+    return [path for path in named if path.name in sure]
+
+
+def _refuse_equal_folders(root: Path, found: list[Path]) -> None:
+    """Refuse folders without own images that share two folders of images: splits by other names, or classes."""
+    if len(found) < 2 or any(_images_in(path) for path in found):
+        return
+    below = [{path.name: path for path in subfolders(folder, LeftOut(), root)} for folder in found]
+    names = {name for name in set.intersection(*map(set, below)) if not is_hidden(name, below_class=True)}
+    shared = [name for name in sorted(names) if all(images_below(folders[name], LeftOut(), root) for folders in below)]
+    if len(shared) < 2:
+        return
+    _refuse_inner_splits(found)
+    raise RlnasError(
+        f"{root} is ambiguous: {'; '.join(_describe(path) for path in found[:5])}"
+        f"{f' and {len(found) - 5} more' if len(found) > 5 else ''}; they could be splits with the same classes in "
+        f"them, or classes; if they are splits, rename them to train, val and test, as in {SPLITS}; {ARE_CLASSES}"
+    )
 
 
 def _is_flat(path: Path) -> bool:

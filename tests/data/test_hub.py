@@ -100,7 +100,7 @@ def test_a_test_split_that_cannot_be_had_any_more_is_an_error(fake: FakeHub) -> 
         data.test()
 
 
-@pytest.mark.parametrize("name", ["validation", "Valid", "dev"])
+@pytest.mark.parametrize("name", ["validation", "Valid", "dev", "vals", "validation_2017", "my_val"])
 def test_a_validation_split_is_used_as_such(fake: FakeHub, name: str) -> None:
     fake.splits = {name: rows(4, first=50), "train": rows(40), "extra": rows(3), "test": rows(6, first=100)}
     data = load()
@@ -113,6 +113,24 @@ def test_a_validation_split_is_used_as_such(fake: FakeHub, name: str) -> None:
     assert torch.equal(again.valid.pixels, data.valid.pixels)
     assert set(again.notes) <= set(data.notes)
     assert len(fake.downloads) == 1
+
+
+def test_plain_names_of_splits_go_before_longer_ones(fake: FakeHub) -> None:
+    extra = {name: rows(4, first=60 + 5 * i) for i, name in enumerate(("train_small", "test_small", "x_small"))}
+    fake.splits = {**extra, "train": rows(40), "test": rows(6, first=100)}
+    data = load()
+    assert (len(data.train) + len(data.valid), len(data.test())) == (40, 6)
+    assert (
+        "not read, because they are neither train, validation nor test: train_small, test_small, x_small" in data.notes
+    )
+
+
+def test_of_several_long_names_for_validation_or_test_none_is_chosen(fake: FakeHub) -> None:
+    names = ("test_matched", "test_mismatched", "val_a", "val_b")
+    fake.splits = {"train": rows(40), **{name: rows(4, first=50 + 5 * i) for i, name in enumerate(names)}}
+    data = load()
+    assert f"not read, because they are neither train, validation nor test: {', '.join(names)}" in data.notes
+    assert len(data.test()) == 6
 
 
 def test_with_a_validation_split_alone_the_test_images_come_from_training(fake: FakeHub) -> None:
@@ -178,12 +196,14 @@ ERRORS: list[tuple[dict[str, Any], dict[str, datasets.Dataset] | Exception | Non
     ({}, {"train": rows(4, label=datasets.Value("string"))}, "has 0 columns of type ClassLabel among image, label"),
     ({}, {"all": rows(4)}, "has no split 'train', only all"),
     ({}, {"train": rows(4), "val": rows(2), "dev": rows(2)}, r"several splits for one purpose \(val, dev\)"),
+    ({}, {"train_a": rows(4), "train_b": rows(4)}, r"several splits for one purpose \(train_a, train_b\)"),
     (
         {},
         {"train": rows(4).map(lambda row: {"image": rows(1)[0]["image"]}), "test": rows(4)},
         "4 training images of .* are equal",
     ),
     ({"hub_id": "./nowhere"}, None, "data.hub_id=./nowhere is no folder here and no id on the hub"),
+    ({"splits": "none"}, None, "data.splits=none is for folders of images, but someone/shapes has splits of its own"),
     ({"background": "#ffffff80"}, None, "data.background=#ffffff80 is no opaque colour"),
     ({}, {"train": rows(2), "test": rows(0)}, "too few images: 2 training images"),
     ({}, {"train": rows(2)}, "too few images: class 'x' has 1"),
@@ -261,6 +281,16 @@ def test_a_local_folder_of_images_is_known_by_its_content(tmp_path: Path, monkey
         assert "data.hub_id=./imgs is a folder of images, read as by data=folder" in data.notes
     with pytest.raises(RlnasError, match=r"is a folder of images without tables, which has no data.label_column"):
         load(hub_id="./imgs", label_column="label")
+
+
+@pytest.mark.usefixtures("offline")
+def test_what_is_ambiguous_in_a_local_folder_is_refused_with_the_option_that_decides_it(tmp_path: Path) -> None:
+    write_images(tmp_path / "D", ("cat", "dog"), 0)
+    (tmp_path / "D" / "train").rename(tmp_path / "D" / "entrainement")
+    (tmp_path / "D" / "test").rename(tmp_path / "D" / "essai")
+    with pytest.raises(RlnasError, match=r"D is ambiguous: entrainement with .*data.splits=none"):
+        load(hub_id=str(tmp_path / "D"))
+    assert load(hub_id=str(tmp_path / "D"), splits="none").classes == ("entrainement", "essai")
 
 
 @pytest.mark.usefixtures("offline")

@@ -49,6 +49,11 @@ def sizes(data: ImageData) -> tuple[int, int, int]:
         ("Training", "Validation", "Testing"),
         ("TRN", "dev", "eval"),
         ("1_train", "2_val", "3_test"),
+        ("images_train", "images_val", "images_test"),
+        ("x_train", "x_val", "x_test"),
+        ("train.v2", "val.v2", "test.v2"),
+        ("train (1)", "vals", "hold-out"),
+        ("imagenet_train", "imagenet_val", "tests"),
     ],
 )
 def test_three_splits_in_any_spelling(build: Callable[..., Path], train: str, valid: str, test: str) -> None:
@@ -113,6 +118,30 @@ def test_a_vehicle_called_train_is_a_class_and_said(build: Callable[..., Path]) 
     assert any(note.startswith("train is read as a class like bus, tram") for note in data.notes)
 
 
+@pytest.mark.parametrize(
+    "folders",
+    [
+        ["airport", "bridge", "train_station"],
+        ["bullet_train", "steam_train"],
+        ["test_tube", "train_station"],
+        ["airport", "train_station/platform", "train_station/hall"],
+        ["cat/2023", "cat/2024", "dog/2024"],  # one folder shared: no two classes
+        ["cat/indoor", "cat/outdoor", "dog/puppy", "dog/old"],
+        ["cat/a", "cat/b", "dog"],
+        ["cat/a", "cat/thumbs", "dog/a", "dog/thumbs"],
+    ],
+)
+def test_classes_that_cannot_be_splits_are_classes(build: Callable[..., Path], folders: list[str]) -> None:
+    assert list(load(build(*folders)).classes) == sorted({folder.split("/")[0] for folder in folders})
+
+
+def test_equal_folders_are_classes_if_so_said_or_if_images_are_beside_them(build: Callable[..., Path]) -> None:
+    root = build(*both("cat", "dog"))
+    assert load(root, splits="none").classes == ("cat", "dog")
+    build("cat", n=3)
+    assert load(root).classes == ("cat", "dog")
+
+
 REFUSED: dict[str, tuple[list[str], list[str]]] = {
     "a class or a split called test": (
         ["bus", "test", "tram"],
@@ -136,6 +165,24 @@ REFUSED: dict[str, tuple[list[str], list[str]]] = {
     ),
     "splits with fewer classes": (
         ["train/a", "train/b", "train/c", "test/a", "test/b"], [r"has the classes a, b, c, but .*test has a, b"],
+    ),
+    "splits by other names": (
+        both("entrainement", "essai"),
+        [r"D is ambiguous: entrainement with 2 folders \(a, b\); essai with 2", "=none", "train, val and test"],
+    ),
+    "splits by short names": (both("tr", "va", "te"), ["is ambiguous: te with .*; tr with .*; va with"]),
+    "splits by other names with fewer classes": ([*both("A", "B"), "A/c"], [r"s: A with 3 folders \(a, b, c\)"]),
+    "splits by numbers": (both(*"1234567"), ["is ambiguous: 1 with .*5 with .* and 2 more; they could be splits"]),
+    "split unknown beside one with other words": (both("my_train", "essai"), ["is ambiguous: essai with 2"]),
+    "classes with equal folders": (
+        ["cat/2023", "cat/2024", "dog/2023", "dog/2024"], [r"ambiguous: cat with 2 folders \(2023, 2024\)"],
+    ),
+    "one class name for two splits": (both("x_train", "y_train"), [r"for one split \(x_train, y_train\)"]),
+    "compound splits without classes": (["x_train", "x_test"], ["a split without folders of classes"]),
+    "two domains": (["catsA_train", "catsA_test"], ["a split without folders of classes"]),
+    "compound splits beside others": (both("x_train", "x_val", "raw"), ["named like splits beside others"]),
+    "splits with other words inside classes": (
+        ["cat/x_train", "cat/x_test", "dog/x_train", "dog/x_test"], [r"cat, dog .*\(x_test, x_train\)"],
     ),
     "splits inside classes": (["cat/train", "cat/test", "dog/train", "dog/test"], [r"cat, dog .*\(test, train\)"]),
     "several data sets": (["x/train/a", "x/val/a", "y/train/a"], [r"the classes x, y .*\(train, val\)"]),

@@ -130,6 +130,14 @@ def test_runs_are_pairs_only_if_all_share_their_images(kind: str, tmp_path: Path
 
 OBSTACLES: dict[str, tuple[dict[str, Any], str]] = {
     "another recipe": ({"settings": {"retrain.epochs": 3}}, "retrained differently: retrain.epochs (3, 2)"),
+    "another final network": (
+        {"settings": {"retrain.space": {"filters": 64}}},
+        "retrained differently: retrain.space.filters (64, unset)",
+    ),
+    "nasrl_small's final network": (
+        {"settings": {"retrain.space": {"stem_stride": 2}}},
+        "retrain.space.stem_stride (2, unset)",
+    ),
     "longer": ({"n": 30}, "not equally long (20 to 30 architectures)"),
 }
 

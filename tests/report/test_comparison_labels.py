@@ -5,8 +5,15 @@ from typing import Any
 
 import pytest
 
+from rlnas.config import OPEN_GROUPS
 from rlnas.errors import RlnasError
-from rlnas.report.comparison.labels import check_same_task, differences, group_runs, other_differences
+from rlnas.report.comparison.labels import (
+    check_same_task,
+    differences,
+    group_runs,
+    other_differences,
+    other_values,
+)
 from rlnas.report.comparison.runs import SearchRun, read_run
 from tests.report.comparison_folders import write_run
 
@@ -81,3 +88,33 @@ def test_runs_of_different_tasks_are_refused(run):
 
 def test_augmentation_is_no_other_data(run):
     check_same_task([run(score=None), run(score=None, settings={"data.flip": False})])
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "values"),
+    [
+        ({"retrain.space": {}}, {"retrain.space": {"filters": 64}}, ["retrain.space.filters (unset, 64)"]),
+        ({"retrain.space": {}}, {"retrain.space": {"stem_stride": 2}}, ["retrain.space.stem_stride (unset, 2)"]),
+        ({"retrain.space": None}, {"retrain.space": {"filters": 64}}, ["retrain.space.filters (unset, 64)"]),
+        ({"retrain.epochs": 2}, {"retrain.space": {"filters": 64}}, ["retrain.space.filters (unset, 64)"]),
+        (
+            {"retrain.space": {"filters": 64}},
+            {"retrain.space": {"stem_stride": 1}},
+            ["retrain.space.filters (64, unset)", "retrain.space.stem_stride (unset, 1)"],
+        ),
+        ({"retrain.space": {}}, {"retrain.space": {}}, []),
+        ({"retrain.epochs": 2}, {"retrain.epochs": 2, "retrain.space": {}}, []),  # older than the group
+        ({"retrain.space": None}, {"retrain.space": {}}, []),
+        ({"retrain.epochs": 2}, {"retrain.epochs": 2, "retrain.clip": 5.0}, []),  # older than the key
+        ({"retrain.spaces": 1}, {"retrain.epochs": 2}, []),
+    ],
+)
+def test_an_absent_entry_of_an_open_group_is_a_value_and_an_absent_key_is_none(run, one, other, values):
+    runs = [run("ppo", 0, one, score=None), run("random", 0, other, score=None)]
+    assert other_values(runs, "retrain.") == values
+
+
+@pytest.mark.parametrize("group", OPEN_GROUPS)
+def test_an_open_group_without_entries_is_no_key_of_a_label(run, group):
+    groups = group_runs([run("ppo", 0, {group: {}}, score=None), run("ppo", 0, {group: {"x": 1}}, score=None)])
+    assert list(groups) == ["ppo x=1", "ppo x=unset"]

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
+from rlnas.config import OPEN_GROUPS
 from rlnas.errors import RlnasError
 from rlnas.report.command import shown_folder
 from rlnas.report.comparison.runs import SearchRun
@@ -46,7 +47,10 @@ def searched(run: SearchRun) -> dict[str, Any]:
     return {
         key: value
         for key, value in run.config.items()
-        if key not in FREE and key.split(".")[0] not in free and key.split(".")[-1] != "path"
+        if key not in FREE
+        and key.split(".")[0] not in free
+        and key.split(".")[-1] != "path"
+        and key not in OPEN_GROUPS  # a group itself is a key where it has no entries
     }
 
 
@@ -75,9 +79,13 @@ def other_differences(runs: Sequence[SearchRun]) -> list[str]:
 
 
 def other_values(runs: Sequence[SearchRun], prefix: str) -> list[str]:
-    """The keys with this prefix that all runs have, with different values, as `key (value, value)`."""
+    """The keys with this prefix that have different values, as `key (value, value)`.
+
+    A run without a key was made before there was such a key, so that the key says nothing; but an entry of an open
+    group, such as retrain.space.filters, is absent where it is not set, which is a value like others.
+    """
     configs = [{key: value for key, value in searched(run).items() if key.startswith(prefix)} for run in runs]
-    keys = [key for key in differing(configs) if all(key in config for config in configs)]
+    keys = [key for key in differing(configs) if _is_entry(key) or all(key in config for config in configs)]
     return [_named_values(configs, key) for key in keys]
 
 
@@ -95,6 +103,11 @@ def check_same_task(runs: Sequence[SearchRun]) -> None:
     optima = {run.optimum for run in runs}
     if len(optima) > 1:
         raise RlnasError(f"runs of one table name different optima ({optima}); was a result.json edited?")
+
+
+def _is_entry(key: str) -> bool:
+    """Whether the key is an entry of an open group."""
+    return key.startswith(tuple(f"{group}." for group in OPEN_GROUPS))
 
 
 def _named_values(configs: Sequence[Mapping[str, Any]], key: str) -> str:
