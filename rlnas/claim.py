@@ -4,7 +4,6 @@ import errno
 import itertools
 import logging
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,14 +12,10 @@ from typing import TextIO
 
 from rlnas.errors import RlnasError
 from rlnas.files import unwritable
-from rlnas.history import read_rows
+from rlnas.leftovers import LOG, clear, foreign_names, holds_work
 from rlnas.quoting import run_command, shown
 
 logger = logging.getLogger("rlnas")
-LOG = "rlnas.log"
-# all that a run may have written before anything was searched or trained
-FILES = ("environment.json", LOG, "history.csv", "rounds.csv", "retrain.csv")
-FOLDERS = (".hydra", "tensorboard", "checkpoint")
 _NO_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK)
 
 
@@ -59,7 +54,13 @@ def claim(path: Path, *, unique: bool) -> Claim:
 
 
 def check_unused(path: Path) -> None:
-    """Raise RlnasError if a run of `path` has done anything: a new run must not write over it."""
+    """Raise RlnasError if a new run would write over anything in `path`: a run's work, or files of somebody else."""
+    foreign = foreign_names(path)
+    if foreign:
+        raise RlnasError(
+            f"{path} holds {', '.join(foreign)}, which a run would write over and no run of rlnas made; choose "
+            "another hydra.run.dir, or move what is there elsewhere"
+        )
     if holds_work(path):
         raise RlnasError(
             f"{path} already holds a run; go on with it by {run_command(resume=shown(path))}, or choose another "
@@ -67,29 +68,17 @@ def check_unused(path: Path) -> None:
         )
 
 
-def holds_work(path: Path) -> bool:
-    """Whether a run in this folder has scored or trained anything, so that there is something to lose."""
-    if (path / "result.json").exists() or any((path / "checkpoint").glob("*.checkpoint")):
-        return True
-    return any(read_rows(path / name) for name in ("history.csv", "retrain.csv"))
-
-
-def clear(path: Path) -> None:
-    """Remove what a run that has done nothing left; its log stays."""
-    for name in FILES:
-        if name != LOG:
-            (path / name).unlink(missing_ok=True)
-    for name in FOLDERS:
-        shutil.rmtree(path / name, ignore_errors=True)
-
-
 def give_back(claimed: Claim) -> None:
-    """Remove a folder whose run has done nothing, if it was made for that run and holds nothing else."""
-    if claimed.path.absolute() not in claimed.made or holds_work(claimed.path):
+    """Remove a folder whose run has done nothing, if it was made for that run and holds nothing else.
+
+    Of a folder that was there before, what lies in it stays.
+    """
+    path = claimed.path
+    if path.absolute() not in claimed.made or foreign_names(path) or holds_work(path):
         return
     try:
-        clear(claimed.path)
-        (claimed.path / LOG).unlink(missing_ok=True)
+        clear(path)
+        (path / LOG).unlink(missing_ok=True)
         for folder in reversed(claimed.made):
             folder.rmdir()
     except OSError:

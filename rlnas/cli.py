@@ -20,12 +20,13 @@ from hydra.errors import HydraException
 from hydra.types import RunMode
 
 from rlnas.caller import process_unchanged, torch_unchanged
-from rlnas.claim import Claim, check_unused, clear, give_back, holds_work, locked
+from rlnas.claim import Claim, check_unused, give_back, locked
 from rlnas.composed import raw, save_composed, without_hydra
 from rlnas.config import OPEN_GROUPS, Config, OmegaConfBaseException, build_config, suggest
 from rlnas.errors import RlnasError, Unwritable
 from rlnas.files import unwritable
 from rlnas.home import caches_elsewhere
+from rlnas.leftovers import HYDRA, LOG, clear, holds_work
 from rlnas.presets import CONF
 from rlnas.quoting import check_arguments, run_command, shown
 from rlnas.resume import nothing_done, resume_path, resumed_config
@@ -165,14 +166,19 @@ def _begin(
     in a process of its own, beside others.
     """
     path, task = claimed.path, without_hydra(composed)
+    logged = (path / LOG).exists()
     with locked(path) as file:
-        check_unused(path)
+        try:
+            config = _checked(path, task, arguments, sweeping)
+        except RlnasError:
+            if not logged and not file.tell():
+                (path / LOG).unlink(missing_ok=True)  # nothing was written: the folder is as it was
+            if not sweeping:
+                give_back(claimed)
+            raise
         try:
             clear(path)
-            save_composed(task, arguments, path / ".hydra")
-            config = build_config(task)
-            if sweeping:
-                check_direction()
+            save_composed(task, arguments, path / HYDRA)
             if elsewhere and config.progress == "auto":
                 config.progress = "plain"  # live bars of several processes would write over each other
             return _run_in(config, path, file, arguments)
@@ -182,10 +188,20 @@ def _begin(
             if not sweeping:
                 give_back(claimed)
             raise
-        except OmegaConfBaseException as error:
-            if not sweeping:
-                give_back(claimed)
-            raise RlnasError(_readable(error)) from None
+
+
+def _checked(path: Path, task: Any, arguments: list[str], sweeping: bool) -> Config:
+    """The configuration of a new run in `path`; RlnasError, before anything was removed, if one of them is wrong."""
+    check_unused(path)
+    try:
+        config = build_config(task)
+        if sweeping:
+            check_direction()
+    except (RlnasError, OmegaConfBaseException) as error:
+        if sweeping and not (path / HYDRA).exists():
+            save_composed(task, arguments, path / HYDRA)
+        raise error if isinstance(error, RlnasError) else RlnasError(_readable(error)) from None
+    return config
 
 
 def _compose(overrides: list[str], with_hydra: bool = False) -> Any:

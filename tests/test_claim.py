@@ -1,5 +1,6 @@
 """Run folders: one run each, whoever else begins one in the same second; locked; reusable if nothing was done."""
 
+import json
 import multiprocessing
 import os
 import signal
@@ -9,8 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from rlnas.claim import check_unused, claim, clear, give_back, holds_work, locked
+from rlnas.claim import check_unused, claim, give_back, locked
 from rlnas.errors import RlnasError, Unwritable
+from rlnas.leftovers import OWN_KEYS, holds_work
+
+COMPOSED = json.dumps({key: {} for key in OWN_KEYS})  # YAML, too
 
 
 def _claim_many(path: str, count: int) -> list[str]:
@@ -76,15 +80,18 @@ def test_a_lock_on_a_log_that_was_removed_is_no_lock(tmp_path: Path, monkeypatch
         ("history.csv", "index,round\n0,1\n", True),
         ("history.csv", "index,round\n", False),
         ("history.csv", "index,round\n0,", False),  # killed while it wrote its first row
-        ("environment.json", "{}", False),
-        (".hydra/config.yaml", "a: 1", False),
-        ("tensorboard/x", "", False),
+        ("rounds.csv", "round\n0\n", True),
+        ("best/architecture.json", "{}", True),
+        ("environment.json", f'{{"config": {COMPOSED}}}', False),
+        (".hydra/overrides.yaml", "[]", False),
+        ("tensorboard/search/events.out.tfevents.1", "", False),
     ],
 )
 def test_what_is_work(name: str, content: str, work: bool, tmp_path: Path) -> None:
     claimed = claim(tmp_path / "outputs" / "run", unique=True)
-    (claimed.path / name).parent.mkdir(exist_ok=True)
-    (claimed.path / name).write_text(content)
+    for place, text in ((".hydra/config.yaml", COMPOSED), (name, content)):
+        (claimed.path / place).parent.mkdir(parents=True, exist_ok=True)
+        (claimed.path / place).write_text(text)
     assert holds_work(claimed.path) is work
     if work:
         with pytest.raises(RlnasError, match="already holds a run; go on with it by python -m rlnas resume="):
@@ -99,14 +106,12 @@ def test_what_is_work(name: str, content: str, work: bool, tmp_path: Path) -> No
 def test_other_peoples_files_stay(tmp_path: Path) -> None:
     claimed = claim(tmp_path / "run", unique=False)
     (claimed.path / "slurm.out").write_text("x")
-    (claimed.path / "environment.json").write_text("{}")
+    (claimed.path / "environment.json").write_text(f'{{"config": {COMPOSED}}}')
     give_back(claimed)
     assert [path.name for path in claimed.path.iterdir()] == ["slurm.out"]
     given = claim(tmp_path / "run", unique=False)  # not made for this run: nothing is removed
     (given.path / "rlnas.log").write_text("failed")
     give_back(given)
-    assert (given.path / "rlnas.log").exists()
-    clear(given.path)
     assert (given.path / "rlnas.log").exists()
 
 

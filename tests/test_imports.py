@@ -42,6 +42,7 @@ ORDER = (
     "controllers",
     "checkpoint",
     "history",
+    "leftovers",
     "claim",
     "clock",
     "progress",

@@ -1,9 +1,10 @@
 """The command that trains the found network again, from what the user typed for this run; and paths in it."""
 
 import json
+import re
 from pathlib import Path
 
-from rlnas.quoting import override, shell_word
+from rlnas.quoting import override, plain_path, shell_word, shown
 from rlnas.report.run import Run
 
 EPOCHS = 300  # long enough for a final number on CIFAR-10
@@ -11,9 +12,9 @@ DROPPED = ("resume", "architecture", "retrain.epochs")
 
 
 def shown_folder(folder: Path) -> str:
-    """The folder as it was given; an absolute one relative to the working folder, or its name alone.
+    """What to call the folder: as it was given, an absolute one relative to the working folder, or its name alone.
 
-    A report travels: it shows no path of the machine that wrote it.
+    No path: a command has `shown` of rlnas.quoting, on paper without the home folder's name.
     """
     if not folder.is_absolute():
         return folder.as_posix()
@@ -26,14 +27,20 @@ def shown_folder(folder: Path) -> str:
 def retrain_command(run: Run) -> str:
     """`python -m rlnas ...` with the run's own overrides, the found architecture and more epochs."""
     kept = [item for item in run.overrides if item.lstrip("+~").partition("=")[0] not in DROPPED]
-    own = override("architecture", f"{shown_folder(run.folder)}/best/architecture.json")
+    own = override("architecture", (shown(run.folder) / "best" / "architecture.json").as_posix())
     return " ".join(["python -m rlnas", *(quoted(item) for item in (*kept, own, f"retrain.epochs={EPOCHS}"))])
 
 
+def resume_command(folder: Path) -> str:
+    """The command that goes on with the run of this folder, on screen and on paper: a home folder is $HOME."""
+    return f"python -m rlnas {quoted(override('resume', shown(folder).as_posix()))}"
+
+
 def load_code(run: Run) -> str:
-    """The Python that loads the trained network."""
-    folder = json.dumps(shown_folder(run.folder), ensure_ascii=False)  # a text of JSON is one of Python
-    return f"import rlnas\n\nchild = rlnas.load_child({folder})"
+    """The Python that loads the trained network; `load_child` knows ~."""
+    path = without_home(plain_path(shown(run.folder).as_posix()))
+    text = json.dumps(path, ensure_ascii=False)  # a text of JSON is one of Python
+    return f"import rlnas\n\nchild = rlnas.load_child({text})"
 
 
 def quoted(word: str) -> str:
@@ -42,9 +49,9 @@ def quoted(word: str) -> str:
 
 
 def without_home(text: str, instead: str = "~") -> str:
-    """The text without the path of the user's home folder."""
+    """The text without the path of the user's home folder; a longer path that has it inside is another one."""
     home = _home()
-    return text.replace(home, instead) if home else text
+    return re.sub(rf"(?<![\w.~-]){re.escape(home)}(?![\w.~-])", lambda _: instead, text) if home else text
 
 
 def _home() -> str | None:

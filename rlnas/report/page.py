@@ -5,8 +5,9 @@ from html import escape
 from typing import Any
 
 from rlnas.config import flatten
+from rlnas.quoting import shown
 from rlnas.report import text
-from rlnas.report.command import EPOCHS, load_code, retrain_command, shown_folder, without_home
+from rlnas.report.command import EPOCHS, load_code, retrain_command, without_home
 from rlnas.report.drawing import Row
 from rlnas.report.figures import Plot
 from rlnas.report.run import Run, number
@@ -220,10 +221,9 @@ def _again(run: Run) -> str:
     if run.best is None:
         return ""
     unknown = "" if run.config else " The run's own settings are not in it (no .hydra): add them to the command."
-    folder = escape(shown_folder(run.folder))
-    where = f"<code>{folder}</code> is this run's folder, seen from where the run was started."
-    if run.folder.is_absolute() and folder == escape(run.folder.name):
-        where = f"Put the path of this run's folder where the line says <code>{folder}</code>."
+    folder = shown(run.folder)
+    seen = "" if folder.is_absolute() else ", seen from where the run was started"
+    where = f"<code>{escape(without_home(folder.as_posix()))}</code> is this run's folder{seen}."
     load = f"<h3>Load it in Python</h3>\n<pre><code>{escape(load_code(run))}</code></pre>"
     if not run.weights:
         load = '<p class="note">There are no trained weights of it to load yet (best/model.safetensors).</p>'

@@ -179,8 +179,8 @@ def test_retrain_command(make_run: MakeRun, monkeypatch: pytest.MonkeyPatch, tmp
     monkeypatch.chdir(tmp_path / "elsewhere")
     os.remove(tmp_path / "run" / "best" / "model.safetensors")
     html = write_report(tmp_path / "run").read_text()
-    assert "architecture=run/best" in html
-    assert "Put the path of this run" in html
+    assert f"architecture={tmp_path}/run/best" in html
+    assert f"<code>{tmp_path}/run</code> is this run" in html
     assert "load_child" not in html
 
 

@@ -102,7 +102,7 @@ class NoVerdict:
 class Comparison:
     """Everything that the outputs say.
 
-    folders: as they were given. groups: best first, those without a value last. budget: architectures that every
+    folders: paths as they were given. groups: best first, those without a value last. budget: architectures that every
     run has. checkpoints: where the groups are compared; of searches on images only the end. cells: by (label,
     architectures). validation: of searches on images, the validation accuracy of the retrained networks by label.
     optimum: None unless all scores are from a table, whose regret is then the measure. warnings: what a reader

@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 
 from rlnas.config import flatten
 from rlnas.errors import RlnasError
-from rlnas.quoting import run_command
-from rlnas.report.command import shown_folder
+from rlnas.report.command import resume_command
 from rlnas.report.run import number
 
 MARKS = ("environment.json", "history.csv", "result.json", ".hydra")  # one of them makes a folder a run folder
@@ -137,7 +136,7 @@ def read_run(folder: Path) -> SearchRun:
         rows = _rows(folder / "history.csv")
         raise RlnasError(
             f"not finished: no result.json, {rows} architectures scored{_failure(folder)}; go on with it by "
-            f"{run_command(resume=shown_folder(folder))}"
+            f"{resume_command(folder)}"
         )
     result = _object(folder / "result.json", "not finished")
     controller, seed = result.get("controller"), result.get("seed")

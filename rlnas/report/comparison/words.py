@@ -214,8 +214,8 @@ def different(group: Group, budget: int) -> float:
 
 
 def command(comparison: Comparison) -> str:
-    """The command that writes this comparison again."""
-    return compare_command(comparison.folders)
+    """The command that writes this comparison again; it knows ~."""
+    return without_home(compare_command(comparison.folders))
 
 
 def run_commands(comparison: Comparison) -> list[str]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from rlnas.errors import RlnasError
 from rlnas.files import write_text
-from rlnas.report.command import shown_folder
+from rlnas.quoting import shown
 from rlnas.report.comparison.compare import compare
 from rlnas.report.comparison.figures import draw
 from rlnas.report.comparison.page import write_page
@@ -25,7 +25,7 @@ def write_comparison(
     same bytes. Raises RlnasError for what `load_runs` and `compare` refuse, and if out cannot be written.
     """
     runs, left_out = load_runs(folders)
-    comparison = compare(runs, left_out, folders=[shown_folder(folder) for folder in folders], strict=strict)
+    comparison = compare(runs, left_out, folders=[shown(folder).as_posix() for folder in folders], strict=strict)
     target = default_out(folders) if out is None else out
     _check_writable(target)
     files = {
