@@ -203,7 +203,13 @@ class Search(BaseCallback):
             set_global_rng_state(self._rng)
             self._rng = None
         # Rounds end at multiples of their size, or with the batch that passes one, so that they do not drift.
-        if self._open and len(self.scorer.history) >= (self.round + 1) * self.config.architectures_per_round:
+        scored, size = len(self.scorer.history), self.config.architectures_per_round
+        if scored >= (self.round + 2) * size:  # then shared weights would miss a round's training
+            raise RlnasError(
+                f"search.architectures_per_round is {size}, but an update of the controller takes "
+                f"{scored - self._first_row} architectures; raise it, or lower controller.params.n_steps"
+            )
+        if self._open and scored >= (self.round + 1) * size:
             self._close_round()
             self.checkpoint(self.state())
         if self._out_of_time():

@@ -186,3 +186,10 @@ def test_a_round_smaller_than_a_batch_is_refused(table: list[str], tmp_path: Pat
         RlnasError, match=r"search.architectures_per_round is 7, .*10 architectures.*controller.episodes"
     ):
         run(tmp_path, [*table, "controller=random", "search.architectures_per_round=7"])
+
+
+def test_an_update_of_more_than_a_round_is_refused(table: list[str], tmp_path: Path) -> None:
+    """A rollout of five whole episodes of each of ten environments; a round of 20 would be passed over."""
+    options = [*table, "controller=a2c", "controller.episodes=10", "+controller.params.n_steps=15"]
+    with pytest.raises(RlnasError, match=r"search.architectures_per_round is 20, .*50 architectures.*n_steps"):
+        run(tmp_path, [*options, "search.architectures_per_round=20", "budget.architectures=200"])

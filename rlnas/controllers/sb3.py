@@ -81,9 +81,8 @@ class Sb3Controller:
     def sample(self, count: int) -> list[Architecture]:
         """Draw architectures from the policy without learning from them."""
         unit, generators = self.env.episodes.step_unit, self.env.episodes.generators
-        episodes = Episodes(self.env.nas_space, count, unit, generators[:1] * count)
         if isinstance(self.model, OnPolicyAlgorithm | RowByRow):
-            return self._play(episodes)
+            return self._play(Episodes(self.env.nas_space, count, unit, generators[:1] * count))
         # Other algorithms may draw one exploration coin for all rows they are given.
         alone = [Episodes(self.env.nas_space, 1, unit, generators[:1]) for _ in range(count)]
         return [self._play(episode)[0] for episode in alone]
