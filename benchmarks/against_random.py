@@ -28,12 +28,14 @@ from rich.table import Table
 
 import rlnas
 from benchmarks.machine import describe
-from rlnas.config import Config, build_config, build_space_config, to_dict
-from rlnas.environment import read_environment, write_environment
+from rlnas.config.build import build_config, build_space_config
+from rlnas.config.plain_data import to_dict
+from rlnas.config.schema import Config
 from rlnas.errors import RlnasError
-from rlnas.graph import cost
-from rlnas.job import run_job
+from rlnas.networks.graph import cost
 from rlnas.report.comparison.statistics import welch
+from rlnas.runs.environment import read_environment, write_environment
+from rlnas.search.job import run_job
 from rlnas.seeding import numpy_stream
 from rlnas.spaces import Architecture, Space, make_network_space
 

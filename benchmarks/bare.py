@@ -8,12 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 from stable_baselines3.common.callbacks import BaseCallback
 
-from rlnas.config import ControllerConfig, RewardConfig
+from rlnas.config.schema import ControllerConfig, RewardConfig
 from rlnas.controllers import make_controller
 from rlnas.evaluators import Evaluator, TabularEvaluator
+from rlnas.objective import Outcome, Scorer, Shaping
 from rlnas.report.comparison.runs import incumbents
-from rlnas.reward import Outcome, Scorer, Shaping
-from rlnas.search import BudgetSpent
+from rlnas.search.rounds import BudgetSpent
 from rlnas.spaces import Architecture, Space, TableSpace
 
 Floats = NDArray[np.float64]

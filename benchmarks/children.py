@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.rivals import LABELS, Order, Work, batches_of, close, rivals, take_turns
-from rlnas.merge import merge
+from rlnas.networks.merge import merge
 from rlnas.spaces import Architecture, NasrlSpace
 
 

@@ -24,18 +24,19 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.machine import describe
-from rlnas.child.retrain import Retraining
-from rlnas.child.supernet import Supernet
+from rlnas.children.retrain import Retraining
+from rlnas.children.supernet import Supernet
 from rlnas.cli import CONF
-from rlnas.config import Config, build_config, build_space_config, without_hydra
+from rlnas.config.build import build_config, build_space_config
+from rlnas.config.schema import Config, without_hydra
 from rlnas.data import ImageData, Images
 from rlnas.data.augment import Augmentation
 from rlnas.data.images import Decoded
 from rlnas.evaluators import SharedWeightsEvaluator
-from rlnas.execution import Execution, keep_large_buffers
-from rlnas.execution_rule import Layers, choose, threads_for
-from rlnas.graph import Graph
-from rlnas.processor import cores
+from rlnas.execution.processor import cores
+from rlnas.execution.rule import Layers, choose, threads_for
+from rlnas.execution.settings import Execution, keep_large_buffers
+from rlnas.networks.graph import Graph
 from rlnas.seeding import numpy_stream
 from rlnas.spaces import Architecture, NetworkSpace, make_network_space
 

@@ -6,11 +6,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from rlnas.child.layers import BatchNorm, MaxPool
-from rlnas.child.weights import Weights, build_operator
+from rlnas.children.layers import BatchNorm, MaxPool
+from rlnas.children.weights import Weights, build_operator
 from rlnas.data import ImageData
-from rlnas.execution import Execution
-from rlnas.graph import INPUT, Graph
+from rlnas.execution.settings import Execution
+from rlnas.networks.graph import INPUT, Graph
 
 
 class PlainChild(nn.Module):

@@ -20,14 +20,15 @@ from rich.table import Table
 from scipy.stats import pearsonr, spearmanr
 
 from benchmarks.machine import describe
-from rlnas.child.supernet import Supernet
+from rlnas.children.supernet import Supernet
 from rlnas.cli import CONF
-from rlnas.config import build_config, without_hydra
+from rlnas.config.build import build_config
+from rlnas.config.schema import without_hydra
 from rlnas.data import load_data
 from rlnas.evaluators import SharedWeightsEvaluator
-from rlnas.execution import set_up, use_device
-from rlnas.execution_rule import Layers
-from rlnas.graph import Graph
+from rlnas.execution.rule import Layers
+from rlnas.execution.settings import set_up, use_device
+from rlnas.networks.graph import Graph
 from rlnas.seeding import numpy_stream
 from rlnas.spaces import Architecture, make_network_space
 

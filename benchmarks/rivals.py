@@ -21,15 +21,15 @@ import torch
 
 from benchmarks.machine import describe
 from benchmarks.plain import PlainChild, score, train_step
-from rlnas.child.supernet import Supernet
-from rlnas.config import ChildConfig, EvaluatorConfig, ExecutionConfig
+from rlnas.children.supernet import Supernet
+from rlnas.config.schema import ChildConfig, EvaluatorConfig, ExecutionConfig
 from rlnas.data import ImageData, Images
 from rlnas.data.augment import Augmentation
 from rlnas.data.images import Decoded, statistics
 from rlnas.evaluators import SharedWeightsEvaluator
-from rlnas.execution import Execution, set_up
-from rlnas.execution_rule import Layers
-from rlnas.graph import Graph
+from rlnas.execution.rule import Layers
+from rlnas.execution.settings import Execution, set_up
+from rlnas.networks.graph import Graph
 from rlnas.spaces import Architecture, NasrlSpace
 
 LABELS = {"ours": "rlnas", "plain": "(a) plain fp32 NCHW", "best": "(b) plain, best setting"}

@@ -40,7 +40,9 @@ from benchmarks.bare import bare_search, regrets
 from benchmarks.machine import describe
 from benchmarks.synthetic import TABLES, synthetic_space
 from rlnas.cli import CONF
-from rlnas.config import ControllerConfig, NasBenchMacroConfig, build_config, to_dict
+from rlnas.config.build import build_config
+from rlnas.config.plain_data import to_dict
+from rlnas.config.schema import ControllerConfig, NasBenchMacroConfig
 from rlnas.files import write_json, write_text
 from rlnas.spaces import TableSpace, make_table_space
 

@@ -25,8 +25,8 @@ from stable_baselines3.common.vec_env import DummyVecEnv
 
 import rlnas
 from benchmarks.machine import describe
-from rlnas.config import NasBenchMacroConfig
-from rlnas.environment import read_environment
+from rlnas.config.schema import NasBenchMacroConfig
+from rlnas.runs.environment import read_environment
 from rlnas.spaces import make_table_space
 
 CONTROLLERS = ("ppo", "a2c", "trpo", "reinforce", "random", "evolution", "local_search", "genetic")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rlnas.api import load_result, make_env, make_space
-    from rlnas.child.export import load_child
+    from rlnas.children.export import load_child
     from rlnas.cli import run
     from rlnas.errors import RlnasError
 
@@ -19,7 +19,7 @@ __all__ = ["RlnasError", "load_child", "load_result", "make_env", "make_space", 
 
 _HOMES = {
     "RlnasError": "rlnas.errors",
-    "load_child": "rlnas.child.export",
+    "load_child": "rlnas.children.export",
     "load_result": "rlnas.api",
     "make_env": "rlnas.api",
     "make_space": "rlnas.api",

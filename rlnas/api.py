@@ -5,15 +5,16 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from rlnas.config import RewardConfig, build_space_config
+from rlnas.config.build import build_space_config
+from rlnas.config.presets import space_options
+from rlnas.config.quoting import run_command
+from rlnas.config.schema import RewardConfig
 from rlnas.envs import NASEnv
 from rlnas.envs.episodes import StepUnit
 from rlnas.errors import RlnasError
 from rlnas.evaluators import Evaluator, Score
 from rlnas.files import expand
-from rlnas.presets import space_options
-from rlnas.quoting import run_command
-from rlnas.reward import Scorer, Shaping
+from rlnas.objective import Scorer, Shaping
 from rlnas.spaces import Architecture, Space
 from rlnas.spaces import make_space as _make_space
 

@@ -19,18 +19,19 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
 
-from rlnas.caller import process_unchanged, torch_unchanged
-from rlnas.claim import Claim, check_unused, give_back, locked
-from rlnas.composed import raw, save_composed, without_hydra
-from rlnas.config import OPEN_GROUPS, Config, OmegaConfBaseException, build_config, suggest
+from rlnas.config.build import OmegaConfBaseException, build_config, suggest
+from rlnas.config.composed import raw, save_composed, without_hydra
+from rlnas.config.presets import CONF
+from rlnas.config.quoting import check_arguments, run_command, shown
+from rlnas.config.schema import OPEN_GROUPS, Config
 from rlnas.errors import RlnasError, Unwritable
 from rlnas.files import unwritable
-from rlnas.home import caches_elsewhere
-from rlnas.leftovers import HYDRA, LOG, clear, holds_work
-from rlnas.presets import CONF
-from rlnas.quoting import check_arguments, run_command, shown
-from rlnas.resume import nothing_done, resume_path, resumed_config
-from rlnas.screen import occupy_standard_descriptors, safe_streams
+from rlnas.process.caller import process_unchanged, torch_unchanged
+from rlnas.process.home import caches_elsewhere
+from rlnas.process.screen import occupy_standard_descriptors, safe_streams
+from rlnas.runs.claim import Claim, check_unused, give_back, locked
+from rlnas.runs.leftovers import HYDRA, LOG, clear, holds_work
+from rlnas.runs.resume import nothing_done, resume_path, resumed_config
 from rlnas.sweep import Folders, Refused, check_direction, claim_run, compare_sweep, objective
 
 log = logging.getLogger("rlnas")
@@ -227,13 +228,13 @@ def _readable(error: Exception) -> str:
 
 def _run_in(config: Config, folder: Path, file: TextIO, arguments: list[str]) -> dict[str, Any]:
     """Run, or go on with, the job of `folder`, whose lock and log is `file`; returns its result."""
-    from rlnas.environment import saved_config, write_environment
+    from rlnas.runs.environment import saved_config, write_environment
 
     if saved_config(folder) is None:
         write_environment(folder, config, arguments=arguments)  # from here on the run can be resumed
     with _logging_to(file):
         try:
-            from rlnas.job import run_job  # torch and the rest: not for --help
+            from rlnas.search.job import run_job  # torch and the rest: not for --help
 
             return run_job(config, folder)
         except RlnasError as error:

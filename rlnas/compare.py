@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from rlnas.errors import RlnasError
 from rlnas.files import expand
-from rlnas.screen import occupy_standard_descriptors, safe_streams
+from rlnas.process.screen import occupy_standard_descriptors, safe_streams
 
 if TYPE_CHECKING:
     from rlnas.report.comparison import Comparison

@@ -7,11 +7,11 @@ from typing import Any, ClassVar
 from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
 
-from rlnas.claim import Claim, claim
-from rlnas.composed import raw, set_value
+from rlnas.config.composed import raw, set_value
+from rlnas.config.quoting import override, overrides_in, shown
 from rlnas.errors import RlnasError
 from rlnas.files import expand
-from rlnas.quoting import override, overrides_in, shown
+from rlnas.runs.claim import Claim, claim
 
 
 class Refused(BaseException):

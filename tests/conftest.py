@@ -11,14 +11,14 @@ import pytest
 import torch
 from hypothesis import settings
 
-from rlnas.config import ChildConfig, RewardConfig
+from rlnas.config.schema import ChildConfig, RewardConfig
 from rlnas.data import ImageData, Images
 from rlnas.data.augment import Augmentation
 from rlnas.data.images import Decoded, statistics
 from rlnas.evaluators import Score
-from rlnas.execution import Execution
-from rlnas.graph import Graph
-from rlnas.reward import Scorer, Shaping
+from rlnas.execution.settings import Execution
+from rlnas.networks.graph import Graph
+from rlnas.objective import Scorer, Shaping
 from rlnas.spaces import Architecture, NasrlFactoredSpace, NasrlSpace, Space
 
 settings.register_profile("untimed", deadline=None)  # a busy machine must not fail a test

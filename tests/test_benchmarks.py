@@ -8,8 +8,8 @@ import torch
 from benchmarks.children import main as children
 from benchmarks.plain import PlainChild, score
 from benchmarks.rivals import batches_of
-from rlnas.child.supernet import Supernet
-from rlnas.config import EvaluatorConfig
+from rlnas.children.supernet import Supernet
+from rlnas.config.schema import EvaluatorConfig
 from rlnas.evaluators import SharedWeightsEvaluator
 from rlnas.spaces import NasrlSpace
 

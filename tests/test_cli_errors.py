@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from rlnas.checkpoint import load_checkpoint
+from rlnas.runs.checkpoint import load_checkpoint
 from tests.command import TINY, history, rlnas
 
 

@@ -10,7 +10,7 @@ import pytest
 
 import rlnas
 from rlnas.cli import main
-from rlnas.quoting import typed
+from rlnas.config.quoting import typed
 from tests.command import start
 
 COLUMNS = ["+experiment=table", "space.decisions=[a,b]", "space.reward=x", "budget.architectures=8", "progress=plain"]
@@ -135,7 +135,7 @@ def interrupted(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr("rlnas.search.Search.run", stop)
+        patched.setattr("rlnas.search.rounds.Search.run", stop)
         assert main(arguments) == 130
 
 
@@ -213,7 +213,9 @@ def test_no_home_folder(here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pyt
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setattr("pwd.getpwuid", unknown)
     seen: list[str] = []
-    monkeypatch.setattr("rlnas.job.run_job", lambda *_: seen.extend(map(os.environ.get, ("HF_HOME", "MPLCONFIGDIR"))))
+    monkeypatch.setattr(
+        "rlnas.search.job.run_job", lambda *_: seen.extend(map(os.environ.get, ("HF_HOME", "MPLCONFIGDIR")))
+    )
     rlnas.run([*RUN, "hydra.run.dir=run"])
     assert [Path(path).is_absolute() for path in seen] == [True, True]
     assert "HF_HOME" not in os.environ

@@ -14,7 +14,7 @@ import yaml
 
 from rlnas import cli
 from rlnas.compare import main
-from rlnas.config import Config
+from rlnas.config.schema import Config
 from rlnas.errors import RlnasError
 from rlnas.sweep import Folders, objective
 from tests.command import TINY, rlnas
@@ -162,7 +162,7 @@ def jobs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
         write_run(folder, [0.1 * seed, 0.5], controller=name, seed=seed)
         return {"best": {"search_accuracy": 0.5}}
 
-    monkeypatch.setattr("rlnas.job.run_job", run_job)
+    monkeypatch.setattr("rlnas.search.job.run_job", run_job)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["rlnas"])
     monkeypatch.setattr(logging, "raiseExceptions", True)

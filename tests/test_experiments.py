@@ -8,7 +8,8 @@ import pytest
 
 import rlnas
 from rlnas.cli import CONF, _compose
-from rlnas.config import build_config, to_dict
+from rlnas.config.build import build_config
+from rlnas.config.plain_data import to_dict
 from rlnas.errors import RlnasError
 
 OPTIONS = [

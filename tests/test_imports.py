@@ -12,50 +12,26 @@ import rlnas
 ROOT = Path(rlnas.__path__[0])
 ORDER = (
     "errors",
-    "operators",
-    "ranges",
-    "plain_data",
-    "config",
     "files",
-    "composed",
-    "presets",
-    "quoting",
-    "screen",
-    "home",
+    "networks",
+    "config",
     "seeding",
-    "graph",
-    "merge",
     "tabular",
-    "data",
     "spaces",
-    "processor",
-    "execution_rule",
-    "probe",
-    "environment",
     "execution",
-    "contention",
-    "child",
+    "process",
+    "data",
+    "children",
     "evaluators",
     "means",
-    "reward",
+    "objective",
     "envs",
     "controllers",
-    "checkpoint",
-    "history",
-    "leftovers",
-    "claim",
-    "clock",
-    "progress",
-    "resume",
-    "select",
-    "search",
+    "runs",
     "report",
-    "compare",
-    "run_folder",
-    "table_job",
-    "job",
+    "search",
     "api",
-    "caller",
+    "compare",
     "sweep",
     "cli",
     "__main__",
@@ -94,14 +70,12 @@ def test_every_module_has_its_place_in_the_order():
     assert {part(file) for file in FILES} - {"__init__"} <= set(ORDER)
 
 
-@pytest.mark.parametrize(
-    "file", [f for f in FILES if f.startswith("spaces/") or f in ("graph.py", "merge.py", "operators.py")]
-)
+@pytest.mark.parametrize("file", [f for f in FILES if f.startswith(("spaces/", "networks/"))])
 def test_what_can_be_built_knows_no_torch(file):
     assert not {name for name in imported(FILES[file]) if name.split(".")[0] in ("torch", "stable_baselines3")}
 
 
-@pytest.mark.parametrize("module", ["rlnas.spaces", "rlnas.graph", "rlnas.merge", "rlnas.operators"])
+@pytest.mark.parametrize("module", ["rlnas.spaces", "rlnas.networks.graph", "rlnas.networks.merge"])
 def test_torch_is_not_loaded_by_the_way_either(module):
     code = f"import sys, {module}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT.parent, check=False).returncode == 0
@@ -109,6 +83,6 @@ def test_torch_is_not_loaded_by_the_way_either(module):
 
 def test_only_the_configuration_knows_omegaconf():
     assert {file for file, path in FILES.items() if any(n.startswith("omegaconf") for n in imported(path))} == {
-        "config.py",
-        "composed.py",
+        "config/build.py",
+        "config/composed.py",
     }

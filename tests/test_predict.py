@@ -8,7 +8,7 @@ import torch
 
 import rlnas
 from rlnas.cli import _compose
-from rlnas.config import build_config
+from rlnas.config.build import build_config
 from rlnas.data import Images, load_data
 from rlnas.seeding import numpy_stream
 from tests.command import TINY

@@ -13,7 +13,7 @@ import rlnas
 from benchmarks import sweep
 from benchmarks.bare import bare_search
 from benchmarks.synthetic import TABLES, synthetic_space
-from rlnas.config import build_config
+from rlnas.config.build import build_config
 from rlnas.controllers import ALGORITHMS, STRATEGIES
 
 

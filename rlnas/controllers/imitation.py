@@ -11,7 +11,7 @@ import torch
 from stable_baselines3.common.callbacks import BaseCallback
 from torch import Tensor
 
-from rlnas.config import ImitationConfig
+from rlnas.config.schema import ImitationConfig
 from rlnas.controllers.actions import building_actions
 from rlnas.envs.episodes import Episodes
 from rlnas.envs.vector import NASVecEnv

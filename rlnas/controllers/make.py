@@ -14,7 +14,7 @@ from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.dqn.policies import DQNPolicy
 
-from rlnas.config import ControllerConfig
+from rlnas.config.schema import ControllerConfig
 from rlnas.controllers.companion import Companion
 from rlnas.controllers.evolution import Evolution
 from rlnas.controllers.genetic import Genetic
@@ -36,7 +36,7 @@ from rlnas.controllers.value_based import RowByRow
 from rlnas.envs import NASVecEnv
 from rlnas.envs.episodes import StepUnit
 from rlnas.errors import RlnasError
-from rlnas.reward import Scorer
+from rlnas.objective import Scorer
 from rlnas.seeding import numpy_stream, stream_seed
 from rlnas.spaces import Architecture, Space
 

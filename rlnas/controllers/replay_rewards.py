@@ -10,7 +10,7 @@ from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.callbacks import BaseCallback
 
 from rlnas.envs.vector import NASVecEnv
-from rlnas.reward import Scale
+from rlnas.objective import Scale
 
 
 class ReplayRewards(BaseCallback):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from rlnas.config import DataConfig
+from rlnas.config.schema import DataConfig
 from rlnas.data.cache import cached, content_digest, shared_mode
 from rlnas.data.decode import decode, hold_out, parse_colour
 from rlnas.data.images import Decoded, Images

@@ -11,7 +11,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from rlnas.config import DataConfig
+from rlnas.config.schema import DataConfig
 from rlnas.data.cache import cached, content_digest, shared_mode
 from rlnas.data.decode import hold_out, one_line, parse_colour
 from rlnas.data.folder import folder

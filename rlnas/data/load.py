@@ -6,7 +6,7 @@ import logging
 import numpy as np
 import torch
 
-from rlnas.config import DataConfig
+from rlnas.config.schema import DataConfig
 from rlnas.data import notes
 from rlnas.data.augment import Augmentation
 from rlnas.data.folder import folder

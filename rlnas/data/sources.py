@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from rlnas.config import DataConfig
+from rlnas.config.schema import DataConfig
 from rlnas.data.cache import cached, content_digest, shared_mode
 from rlnas.data.decode import Colour, decode, fixed_order, one_line, parse_colour
 from rlnas.data.images import Decoded, Images

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rlnas.envs.episodes import Episodes, StepUnit
-from rlnas.reward import Outcome, Scorer
+from rlnas.objective import Outcome, Scorer
 from rlnas.spaces import Architecture, Space
 
 
@@ -32,7 +32,7 @@ class NASEnv(gymnasium.Env[NDArray[np.float32], Any]):
     Nothing is chosen.
 
     ## Reward
-    0 until the last step, then the shaped and scaled accuracy (`rlnas.reward`; the accuracy itself by
+    0 until the last step, then the shaped and scaled accuracy (`rlnas.objective`; the accuracy itself by
     default).
 
     ## Episode End

@@ -11,7 +11,7 @@ from stable_baselines3.common.vec_env.base_vec_env import VecEnv, VecEnvIndices,
 
 from rlnas.envs.episodes import Episodes, StepUnit
 from rlnas.envs.single import final_info
-from rlnas.reward import Scorer
+from rlnas.objective import Scorer
 from rlnas.spaces import Space
 
 

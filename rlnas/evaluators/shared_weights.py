@@ -11,17 +11,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rlnas.child.network import BeforeNode, run_merged
-from rlnas.child.norm import recalibrated, use_batch_statistics, use_running_statistics
-from rlnas.child.supernet import Supernet
-from rlnas.config import EvaluatorConfig
+from rlnas.children.network import BeforeNode, run_merged
+from rlnas.children.norm import recalibrated, use_batch_statistics, use_running_statistics
+from rlnas.children.supernet import Supernet
+from rlnas.config.schema import EvaluatorConfig
 from rlnas.data import ImageData, Images
 from rlnas.errors import Diverged
 from rlnas.evaluators.racing import hopeless
 from rlnas.evaluators.score import Score
-from rlnas.execution import side_by_side
-from rlnas.graph import Graph
-from rlnas.merge import Merged, merge_within
+from rlnas.execution.settings import side_by_side
+from rlnas.networks.graph import Graph
+from rlnas.networks.merge import Merged, merge_within
 from rlnas.seeding import torch_stream
 from rlnas.spaces import Architecture
 

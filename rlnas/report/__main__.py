@@ -5,8 +5,8 @@ import sys
 
 from rlnas.errors import RlnasError
 from rlnas.files import expand
+from rlnas.process.screen import occupy_standard_descriptors, safe_streams
 from rlnas.report.write import write_report
-from rlnas.screen import occupy_standard_descriptors, safe_streams
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -4,8 +4,8 @@ import json
 import re
 from pathlib import Path
 
-from rlnas.quoting import override, plain_path, shell_word, shown
-from rlnas.report.run import Run
+from rlnas.config.quoting import override, plain_path, shell_word, shown
+from rlnas.runs.reader import Run
 
 EPOCHS = 300  # long enough for a final number on CIFAR-10
 DROPPED = ("resume", "architecture", "retrain.epochs")
@@ -14,7 +14,7 @@ DROPPED = ("resume", "architecture", "retrain.epochs")
 def shown_folder(folder: Path) -> str:
     """What to call the folder: as it was given, an absolute one relative to the working folder, or its name alone.
 
-    No path: a command has `shown` of rlnas.quoting, on paper without the home folder's name.
+    No path: a command has `shown` of rlnas.config.quoting, on paper without the home folder's name.
     """
     if not folder.is_absolute():
         return folder.as_posix()

@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-from rlnas.report.run import number
+from rlnas.runs.reader import number
 
 NONE = "\N{EN DASH}"
 

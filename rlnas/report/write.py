@@ -5,10 +5,10 @@ import tempfile
 from pathlib import Path
 
 from rlnas.errors import RlnasError
-from rlnas.report.drawing import Row, draw_architecture, rows
-from rlnas.report.figures import ENTRIES, draw_figures
-from rlnas.report.page import write_page
-from rlnas.report.run import Run, load_run
+from rlnas.report.run.drawing import Row, draw_architecture, rows
+from rlnas.report.run.figures import ENTRIES, draw_figures
+from rlnas.report.run.page import write_page
+from rlnas.runs.reader import Run, load_run
 
 
 def write_report(folder: Path) -> Path:

@@ -2,7 +2,7 @@
 
 from dataclasses import asdict
 
-from rlnas.config import NasBenchMacroConfig, NetworkSpaceConfig, SpaceConfig, TableConfig, TableSpaceConfig
+from rlnas.config.schema import NasBenchMacroConfig, NetworkSpaceConfig, SpaceConfig, TableConfig, TableSpaceConfig
 from rlnas.spaces.base import Architecture, NetworkSpace, Space
 from rlnas.spaces.chain import ChainSpace
 from rlnas.spaces.nasrl import NasrlSpace

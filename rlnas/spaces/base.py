@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rlnas.errors import RlnasError
-from rlnas.graph import Graph
+from rlnas.networks.graph import Graph
 
 Architecture = tuple[int, ...]
 Prefix = Sequence[Sequence[int]]  # the actions taken so far, one row a step

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from functools import cached_property
 
-from rlnas.config import NasrlConfig
+from rlnas.config.schema import NasrlConfig
 from rlnas.errors import RlnasError
-from rlnas.graph import INPUT, Graph, GraphBuilder
-from rlnas.operators import check_choosable
+from rlnas.networks.graph import INPUT, Graph, GraphBuilder
+from rlnas.networks.operators import check_choosable
 from rlnas.spaces.chain import ChainSpace
 
 DEFAULTS = NasrlConfig()
@@ -15,7 +15,7 @@ DEFAULTS = NasrlConfig()
 class NasrlSpace(ChainSpace):
     """A chain of layers, each one of C operators, with any skips.
 
-    layers: N >= 1. operators: names, see rlnas.operators. filters: channels of the stem and of every layer
+    layers: N >= 1. operators: names, see rlnas.networks.operators. filters: channels of the stem and of every layer
     before the first reduction. reductions: how many times the resolution is halved, before layers
     floor(r N / (reductions + 1)) + 1; every earlier output that is still used is reduced too, so that skips
     keep fitting (ENAS: two, after a third and two thirds of the layers). widen: factor on the channels at

@@ -4,9 +4,9 @@ import math
 import re
 from collections.abc import Sequence
 
-from rlnas.config import NasrlFactoredConfig
+from rlnas.config.schema import NasrlFactoredConfig
 from rlnas.errors import RlnasError
-from rlnas.graph import INPUT, Graph, GraphBuilder
+from rlnas.networks.graph import INPUT, Graph, GraphBuilder
 from rlnas.spaces.chain import ChainSpace
 
 DEFAULTS = NasrlFactoredConfig()
@@ -26,7 +26,7 @@ class NasrlFactoredSpace(ChainSpace):
     (the survey's count), so no layer is without input and no output but the last goes unused.
 
     Every input of a layer passes through its convolution, the skips too. So no sum has an output of the layer's
-    own that could be dropped in favour of the skips: drop path is refused (rlnas.config).
+    own that could be dropped in favour of the skips: drop path is refused (rlnas.config.build).
     """
 
     name = "nasrl_factored"

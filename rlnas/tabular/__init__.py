@@ -1,6 +1,6 @@
 """Tabular benchmarks: all architectures of a space with values that somebody measured. Torch-free."""
 
-from rlnas.config import NasBenchMacroConfig, TableConfig
+from rlnas.config.schema import NasBenchMacroConfig, TableConfig
 from rlnas.tabular.benchmark import Benchmark
 from rlnas.tabular.nas_bench_macro import read_nas_bench_macro
 from rlnas.tabular.read import read_table

@@ -17,7 +17,7 @@ from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.running_mean_std import RunningMeanStd
 
-from rlnas.config import ControllerConfig
+from rlnas.config.schema import ControllerConfig
 from rlnas.controllers import make_controller
 from rlnas.controllers.attributes import Unsavable, encode, put_back, restored
 from rlnas.controllers.sb3 import Sb3Controller

@@ -8,12 +8,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rlnas.config import ControllerConfig, ImitationConfig, RewardConfig
+from rlnas.config.schema import ControllerConfig, ImitationConfig, RewardConfig
 from rlnas.controllers import make_controller
 from rlnas.envs import NASEnv, NASVecEnv
 from rlnas.evaluators import Score
 from rlnas.means import Means
-from rlnas.reward import Scorer, Shaping
+from rlnas.objective import Scorer, Shaping
 from rlnas.spaces import NasrlSpace
 from tests.controllers.test_learning import SPACE, Still, goes_on_exactly, learn, make
 

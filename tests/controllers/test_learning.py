@@ -10,7 +10,8 @@ import yaml
 from stable_baselines3.common.callbacks import BaseCallback
 
 from rlnas.cli import CONF
-from rlnas.config import ControllerConfig, ImitationConfig, build_config
+from rlnas.config.build import build_config
+from rlnas.config.schema import ControllerConfig, ImitationConfig
 from rlnas.controllers import ALGORITHMS, make_controller
 from rlnas.errors import RlnasError
 from rlnas.seeding import global_rng_state, set_global_rng_state

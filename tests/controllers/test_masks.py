@@ -7,12 +7,12 @@ import pytest
 import torch
 from stable_baselines3.common.callbacks import BaseCallback
 
-from rlnas.config import ControllerConfig, RewardConfig
+from rlnas.config.schema import ControllerConfig, RewardConfig
 from rlnas.controllers import make_controller
 from rlnas.controllers.replay_rewards import ReplayRewards
 from rlnas.errors import RlnasError
 from rlnas.evaluators import Score
-from rlnas.reward import Scorer, Shaping
+from rlnas.objective import Scorer, Shaping
 from rlnas.spaces import Architecture, NasrlSpace, Space
 
 

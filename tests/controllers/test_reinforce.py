@@ -7,7 +7,7 @@ import pytest
 import torch
 from stable_baselines3.common.callbacks import BaseCallback
 
-from rlnas.config import ControllerConfig
+from rlnas.config.schema import ControllerConfig
 from rlnas.controllers import make_controller
 from rlnas.spaces import NasrlSpace
 

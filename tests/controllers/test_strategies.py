@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rlnas.config import ControllerConfig
+from rlnas.config.schema import ControllerConfig
 from rlnas.controllers import STRATEGIES, make_controller
 from rlnas.controllers.evolution import Evolution
 from rlnas.controllers.genetic import Genetic

@@ -8,7 +8,7 @@ import PIL.Image
 import pytest
 import torch
 
-from rlnas.config import DataConfig
+from rlnas.config.schema import DataConfig
 from rlnas.data import ImageData, Images, load_data
 from rlnas.data.notes import about_colours, about_copies, about_splits
 from rlnas.errors import RlnasError

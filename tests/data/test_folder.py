@@ -8,7 +8,7 @@ import PIL.Image
 import pytest
 import torch
 
-from rlnas.config import DataConfig
+from rlnas.config.schema import DataConfig
 from rlnas.data import ImageData, decode, folder, load_data
 from rlnas.data.decode import decode as decode_images
 from rlnas.errors import RlnasError

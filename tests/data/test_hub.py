@@ -13,7 +13,7 @@ import pytest
 import torch
 from huggingface_hub import constants
 
-from rlnas.config import DataConfig
+from rlnas.config.schema import DataConfig
 from rlnas.data import ImageData, hub, load_data
 from rlnas.errors import RlnasError
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from rlnas.config import DataConfig
+from rlnas.config.schema import DataConfig
 from rlnas.data import ImageData, load_data
 from rlnas.errors import RlnasError
 

@@ -9,7 +9,7 @@ import PIL.Image
 import pytest
 import torch
 
-from rlnas.config import DataConfig
+from rlnas.config.schema import DataConfig
 from rlnas.data import ImageData, load_data
 from rlnas.data.listing import LeftOut, image_suffixes, images_below, is_hidden, shown_name
 

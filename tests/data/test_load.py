@@ -13,7 +13,7 @@ import pytest
 import torch
 from huggingface_hub import constants
 
-from rlnas.config import DataConfig
+from rlnas.config.schema import DataConfig
 from rlnas.data import Augmentation, ImageData, Images, hub, load_data, sources
 from rlnas.data.images import Decoded
 from rlnas.errors import RlnasError
@@ -164,7 +164,7 @@ def test_a_closed_port_is_noticed_at_once_and_quietly(tmp_path: Path) -> None:
         bound.bind(("127.0.0.1", 0))
         endpoint = f"http://127.0.0.1:{bound.getsockname()[1]}"
         code = (
-            "import numpy, torch; from rlnas.config import DataConfig; from rlnas.data import load_data\n"
+            "import numpy, torch; from rlnas.config.schema import DataConfig; from rlnas.data import load_data\n"
             "data = load_data(DataConfig(name='cifar10'), numpy.random.default_rng(0), torch.device('cpu'))\n"
             "print(data.name, '|', data.fallback)"
         )

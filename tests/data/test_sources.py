@@ -9,7 +9,7 @@ import PIL.Image
 import pytest
 import torch
 
-from rlnas.config import DataConfig
+from rlnas.config.schema import DataConfig
 from rlnas.data import ImageData, load_data, sources
 from rlnas.data.sources import digits
 from rlnas.errors import RlnasError

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.env_checker import check_env as check_env_for_sb3
 
-from rlnas.config import ControllerConfig
+from rlnas.config.schema import ControllerConfig
 from rlnas.controllers import make_controller
 from rlnas.controllers.masked_policy import IMPOSSIBLE
 from rlnas.envs import NASEnv, NASVecEnv

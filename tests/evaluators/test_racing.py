@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from rlnas.child.supernet import Supernet
-from rlnas.config import EvaluatorConfig
+from rlnas.children.supernet import Supernet
+from rlnas.config.schema import EvaluatorConfig
 from rlnas.data import ImageData, Images
 from rlnas.data.augment import Augmentation
 from rlnas.data.images import statistics

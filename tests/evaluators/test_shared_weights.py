@@ -7,16 +7,16 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from rlnas.child import network
-from rlnas.child.network import run, run_merged
-from rlnas.child.supernet import Supernet
-from rlnas.config import EvaluatorConfig
+from rlnas.children import network
+from rlnas.children.network import run, run_merged
+from rlnas.children.supernet import Supernet
+from rlnas.config.schema import EvaluatorConfig
 from rlnas.data import Images
 from rlnas.errors import Diverged
 from rlnas.evaluators import SharedWeightsEvaluator, shared_weights
-from rlnas.execution import Execution
-from rlnas.graph import Graph
-from rlnas.merge import merge, merge_within, peak
+from rlnas.execution.settings import Execution
+from rlnas.networks.graph import Graph
+from rlnas.networks.merge import merge, merge_within, peak
 from rlnas.spaces import NasrlFactoredSpace, NasrlSpace
 
 SPACE = NasrlSpace(3, ("conv1x1", "conv3x3", "max_pool3x3"), filters=4, reductions=1)
@@ -426,7 +426,7 @@ def test_recalibration_keeps_within_the_memory_too(evaluator, monkeypatch):
         used.append((len(merged.heads), len(images) * peak(merged.graph)))
         return run_merged(merged, weights, images, **rest)
 
-    monkeypatch.setattr("rlnas.child.norm.run_merged", spy)
+    monkeypatch.setattr("rlnas.children.norm.run_merged", spy)
     scored.evaluate(ARCHITECTURES)
     assert used
     assert all(count == 1 or values <= scored.supernet.execution.values_allowed for count, values in used)

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import yaml
 
-from rlnas.config import build_space_config
-from rlnas.graph import cost
+from rlnas.config.build import build_space_config
+from rlnas.networks.graph import cost
 from rlnas.spaces import make_space
 
 IMAGES: dict[str, Any] = {"channels": 3, "size": 32, "classes": [f"class{i}" for i in range(10)]}

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import rlnas
-from rlnas.child.network import Child
+from rlnas.children.network import Child
 from rlnas.cli import main
 from rlnas.compare import main as compare
 from rlnas.report import write_report
@@ -54,7 +54,7 @@ def unfinished(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr("rlnas.search.Search.run", stop)
+        patched.setattr("rlnas.search.rounds.Search.run", stop)
         assert main([*RUN, f"hydra.run.dir='{folder}'"]) == 130
 
 

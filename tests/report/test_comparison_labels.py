@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from rlnas.config import OPEN_GROUPS
+from rlnas.config.schema import OPEN_GROUPS
 from rlnas.errors import RlnasError
 from rlnas.report.comparison.labels import (
     check_same_task,

@@ -4,8 +4,8 @@ import xml.etree.ElementTree as ElementTree
 import numpy as np
 import pytest
 
-from rlnas.graph import cost
-from rlnas.report.drawing import Row, draw_architecture, rows
+from rlnas.networks.graph import cost
+from rlnas.report.run.drawing import Row, draw_architecture, rows
 from rlnas.spaces import ChainSpace, NasrlFactoredSpace, NasrlSpace
 
 

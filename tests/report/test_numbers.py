@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 
 from rlnas.errors import RlnasError
-from rlnas.report.mosaics import spread
-from rlnas.report.numbers import (
+from rlnas.report.run.mosaics import spread
+from rlnas.report.run.numbers import (
     bands,
     best_point,
     best_so_far,
@@ -19,7 +19,7 @@ from rlnas.report.numbers import (
     skip_shares,
     thinned,
 )
-from rlnas.report.run import load_run
+from rlnas.runs.reader import load_run
 from rlnas.spaces import NasrlFactoredSpace, NasrlSpace
 
 HISTORY = pd.DataFrame({"round": [1.0, 1, 1, 1, 1, 2], "accuracy": [0.1, 0.2, 0.3, 0.4, 0.5, 0.2]})

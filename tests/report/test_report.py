@@ -13,13 +13,14 @@ from typing import Any
 
 import pytest
 
-from rlnas.config import build_space_config
+from rlnas.config.build import build_space_config
 from rlnas.errors import RlnasError
-from rlnas.graph import cost
-from rlnas.report import curves, load_run, write_report
+from rlnas.networks.graph import cost
+from rlnas.report import load_run, write_report
 from rlnas.report.__main__ import main
 from rlnas.report.command import quoted
-from rlnas.report.figures import ENTRIES
+from rlnas.report.run import curves
+from rlnas.report.run.figures import ENTRIES
 from rlnas.report.style import house_style, to_svg
 from rlnas.spaces import make_space
 

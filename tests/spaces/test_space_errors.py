@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from rlnas.config import NasrlConfig, NasrlFactoredConfig
+from rlnas.config.schema import NasrlConfig, NasrlFactoredConfig
 from rlnas.errors import RlnasError
-from rlnas.operators import ENAS_OPERATORS
+from rlnas.networks.operators import ENAS_OPERATORS
 from rlnas.spaces import NasrlFactoredSpace, NasrlSpace, make_space
 
 NASRL = NasrlSpace(3, ("conv3x3", "max_pool3x3"))

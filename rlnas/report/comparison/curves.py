@@ -6,7 +6,7 @@ import numpy as np
 
 from rlnas.report.comparison.compare import band
 from rlnas.report.comparison.results import Comparison, Floats, Group
-from rlnas.report.numbers import thinned
+from rlnas.report.run.numbers import thinned
 
 MOST_POINTS = 250  # of one curve
 

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
-from rlnas.config import OPEN_GROUPS
+from rlnas.config.schema import OPEN_GROUPS
 from rlnas.errors import RlnasError
 from rlnas.report.command import shown_folder
 from rlnas.report.comparison.runs import SearchRun
-from rlnas.report.run import number
+from rlnas.runs.reader import number
 
 # What changes no number that is compared, up to the common budget, or only says where things are.
 FREE = ("name", "seed", "progress", "resume", "architecture", "data.when_missing", "retrain.checkpoint_epochs")

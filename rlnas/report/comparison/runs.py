@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from rlnas.config import flatten
+from rlnas.config.plain_data import flatten
 from rlnas.errors import RlnasError
 from rlnas.report.command import resume_command
-from rlnas.report.run import number
+from rlnas.runs.reader import number
 
 MARKS = ("environment.json", "history.csv", "result.json", ".hydra")  # one of them makes a folder a run folder
 Floats = NDArray[np.float64]

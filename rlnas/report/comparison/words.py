@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from importlib import metadata
 from typing import Any
 
-from rlnas.quoting import compare_command
+from rlnas.config.quoting import compare_command
 from rlnas.report.command import quoted, shown_folder, without_home
 from rlnas.report.comparison.results import SIGNIFICANT, Cell, Comparison, Group, MeanTest
 from rlnas.report.text import NONE, dataset

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from rlnas.config.quoting import shown
 from rlnas.errors import RlnasError
 from rlnas.files import write_text
-from rlnas.quoting import shown
 from rlnas.report.comparison.compare import compare
 from rlnas.report.comparison.figures import draw
 from rlnas.report.comparison.page import write_page

@@ -1,0 +1,146 @@
+"""The shared weights: one torch module for each weight key, made when a graph first needs it.
+
+A parameter's first value depends on the seed and its key alone, never on the order in which architectures
+were met, so a resumed search, a stand-alone child and another sampling order start from the same numbers.
+"""
+
+from collections.abc import Iterable, Iterator
+
+import torch
+from torch import Tensor, nn
+
+from rlnas.children.layers import BatchNorm, MaxPool
+from rlnas.networks.graph import Graph, Node
+from rlnas.networks.operators import Stage, stages
+from rlnas.seeding import torch_stream
+
+# operator, input channels, output channels, stride: what the module of a key is built from
+Spec = tuple[str, int, int, int, int]
+
+
+class Weights(nn.Module):
+    """The parameters of every weight key met so far.
+
+    A supernet shares one instance among all architectures; a stand-alone child has one of its own.
+
+    seed: of the first values. track_statistics: keep running BN statistics (the stand-alone child and the
+    BN policies `running` and `recalibrate` need them). compile: run each operator by torch.compile.
+    """
+
+    def __init__(
+        self,
+        seed: int,
+        *,
+        track_statistics: bool,
+        device: torch.device,
+        channels_last: bool,
+        compile: bool = False,
+    ):
+        super().__init__()
+        self.seed = seed
+        self.track_statistics = track_statistics
+        self.device = device
+        self.channels_last = channels_last
+        self.compiled = compile
+        self.by_key = nn.ModuleDict()
+        self.specs: dict[str, Spec] = {}
+
+    def ensure(self, graph: Graph) -> None:
+        """Make the modules this graph needs and does not find."""
+        for node in graph.nodes:
+            if node.key is None:
+                continue
+            spec = (node.operator, graph.in_channels(node), node.channels, *node.stride)
+            if self.specs.get(node.key, spec) != spec:
+                raise ValueError(f"weight key {node.key} stands for {self.specs[node.key]} and {spec}")
+            if node.key not in self.specs:
+                self.make(node.key, spec)
+
+    def make(self, key: str, spec: Spec) -> None:
+        """Make the module of a key."""
+        operator, in_channels, channels, down, right = spec
+        module = build_operator(operator, in_channels, channels, (down, right), self.track_statistics)
+        initialise(module, torch_stream(self.seed, f"weights/{key}"))
+        module.train(self.training)
+        memory_format = torch.channels_last if self.channels_last else torch.contiguous_format
+        self.by_key[key] = module.to(device=self.device, memory_format=memory_format)  # type: ignore[call-overload]
+        if self.compiled:
+            self.by_key[key].compile(dynamic=False)  # in place: names of parameters stay
+        self.specs[key] = spec
+
+    def of(self, node: Node) -> nn.Sequential | None:
+        """The module of a node, None for a node without parameters."""
+        if node.key is None:
+            return None
+        module = self.by_key[node.key]
+        assert isinstance(module, nn.Sequential)
+        return module
+
+    def norms(self, graph: Graph) -> Iterator[nn.BatchNorm2d]:
+        """The BN layers that this graph uses."""
+        for node in graph.nodes:
+            module = self.of(node)
+            for layer in () if module is None else module:
+                if isinstance(layer, nn.BatchNorm2d):
+                    yield layer
+
+
+def build_operator(
+    operator: str, in_channels: int, channels: int, stride: tuple[int, int], track_statistics: bool
+) -> nn.Sequential:
+    """The torch module of an operator, its parameters uninitialised."""
+    layers: list[nn.Module] = []
+    current = in_channels
+    for stage in stages(operator):
+        out = channels if stage.widens else current
+        layers.append(_layer(stage, current, out, stride if stage.strided else (1, 1), track_statistics))
+        current = out
+    return nn.Sequential(*layers)
+
+
+def _layer(stage: Stage, channels: int, out: int, stride: tuple[int, int], track_statistics: bool) -> nn.Module:
+    height, width = stage.kernel
+    # "same" padding for odd kernels; the even 2x2 mean of a reduction needs none
+    padding = (height // 2 * stage.dilation, width // 2 * stage.dilation) if height % 2 else (0, 0)
+    if stage.kind in ("conv", "depthwise"):
+        groups = channels if stage.kind == "depthwise" else 1
+        # skip_init: torch's own initialisation would draw from the global generator
+        conv: nn.Module = nn.utils.skip_init(
+            nn.Conv2d, channels, out, stage.kernel, stride, padding, stage.dilation, groups, bias=False
+        )
+        return conv
+    if stage.kind == "avg_pool":
+        return nn.AvgPool2d(stage.kernel, stride, padding, ceil_mode=height % 2 == 0, count_include_pad=False)
+    if stage.kind == "max_pool":
+        return MaxPool(stage.kernel, stride, padding)
+    if stage.kind == "norm":
+        return BatchNorm(channels, track_running_stats=track_statistics)
+    if stage.kind == "relu":
+        return nn.ReLU(inplace=True)  # only ever after a norm of the same operator, whose output is new
+    if stage.kind == "global_pool":
+        return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    linear: nn.Module = nn.utils.skip_init(nn.Linear, channels, out)
+    return linear
+
+
+def initialise(module: nn.Module, generator: torch.Generator) -> None:
+    """He initialisation for convolutions (fan out), N(0, 0.01) for the classifier, from `generator`."""
+    for layer in module.modules():
+        if isinstance(layer, nn.Conv2d):
+            nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu", generator=generator)
+        elif isinstance(layer, nn.Linear):
+            nn.init.normal_(layer.weight, std=0.01, generator=generator)
+            nn.init.zeros_(layer.bias)
+
+
+def named_tensors(weights: Weights) -> dict[str, Tensor]:
+    """Parameters and BN statistics by name, detached, on the CPU, as checkpoints and exports store them."""
+    return {name: tensor.detach().to("cpu").contiguous() for name, tensor in weights.state_dict().items()}
+
+
+def restore(weights: Weights, specs: Iterable[tuple[str, Spec]], tensors: dict[str, Tensor]) -> None:
+    """Make the modules of `specs` that are missing and set every value; raises if names do not match."""
+    for key, spec in specs:
+        if key not in weights.specs:
+            weights.make(key, spec)
+    weights.load_state_dict(tensors, strict=True)

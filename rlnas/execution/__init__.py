@@ -1,0 +1,1 @@
+"""On what and how tensors are computed."""

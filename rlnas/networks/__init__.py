@@ -1,0 +1,1 @@
+"""The one form to which every space compiles an architecture: graphs of operators. Torch-free."""

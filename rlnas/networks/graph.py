@@ -1,0 +1,146 @@
+"""Graph and Node: the one form to which every space compiles an architecture.
+
+Parameters, FLOPs, drawing, weight sharing and export all read it. Torch-free.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from rlnas.networks.operators import stages
+
+INPUT = -1  # the pseudo-node that stands for the images
+
+
+@dataclass(frozen=True)
+class Node:
+    """One operator application.
+
+    operator: a name `rlnas.networks.operators.stages` knows.
+    inputs: indices of earlier nodes, or INPUT for the images.
+    channels, size: of the output; size is (height, width) in pixels.
+    stride: (vertical, horizontal).
+    key: the weight key, without a dot (it names a torch module). Two architectures share a parameter if and
+        only if their nodes carry the same key; None for a node without parameters.
+    layer: the layer of the architecture the node belongs to, from 1; 0 for stem and head (drawing only).
+    own: of a sum that joins a layer with its skips, the position in `inputs` of the output of the layer's own
+        operator: what drop path drops. The other inputs do not pass through that operator. None for any other node.
+    """
+
+    operator: str
+    inputs: tuple[int, ...]
+    channels: int
+    size: tuple[int, int]
+    stride: tuple[int, int] = (1, 1)
+    key: str | None = None
+    layer: int = 0
+    own: int | None = None
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A DAG of nodes in topological order; the last node gives the class scores.
+
+    channels, size: of the images: number of colour channels, (height, width) in pixels.
+    """
+
+    nodes: tuple[Node, ...]
+    channels: int
+    size: tuple[int, int]
+
+    def in_channels(self, node: Node) -> int:
+        """Channels of each input of `node`."""
+        source = node.inputs[0]
+        return self.channels if source == INPUT else self.nodes[source].channels
+
+    @cached_property
+    def last_uses(self) -> list[tuple[int, ...]]:
+        """For each node, the nodes whose output is needed no more once it has run."""
+        last: dict[int, int] = {}
+        for index, node in enumerate(self.nodes):
+            for source in node.inputs:
+                last[source] = index
+        freed: list[list[int]] = [[] for _ in self.nodes]
+        for source, index in last.items():
+            if source != INPUT:
+                freed[index].append(source)
+        return [tuple(sources) for sources in freed]
+
+
+@dataclass
+class GraphBuilder:
+    """Collects nodes and derives their sizes: a strided side of n pixels becomes ceil(n / stride)."""
+
+    channels: int
+    size: tuple[int, int]
+    nodes: list[Node] = field(default_factory=list)
+
+    def output_size(self, index: int) -> tuple[int, int]:
+        """(height, width) of node `index`, or of the images for INPUT."""
+        return self.size if index == INPUT else self.nodes[index].size
+
+    def output_channels(self, index: int) -> int:
+        """Channels of node `index`, or of the images for INPUT."""
+        return self.channels if index == INPUT else self.nodes[index].channels
+
+    def add(
+        self,
+        operator: str,
+        inputs: Sequence[int],
+        *,
+        channels: int | None = None,
+        key: str | None = None,
+        stride: tuple[int, int] = (1, 1),
+        size: tuple[int, int] | None = None,
+        layer: int = 0,
+        own: int | None = None,
+    ) -> int:
+        """Append a node and return its index.
+
+        channels: None keeps those of the inputs. size: None derives it from the first input and the stride.
+        """
+        if channels is None:
+            channels = self.output_channels(inputs[0])
+        if size is None:
+            height, width = self.output_size(inputs[0])
+            size = (-(-height // stride[0]), -(-width // stride[1]))
+        self.nodes.append(Node(operator, tuple(inputs), channels, size, stride, key, layer, own))
+        return len(self.nodes) - 1
+
+    def build(self) -> Graph:
+        """The finished graph."""
+        return Graph(tuple(self.nodes), self.channels, self.size)
+
+
+@dataclass(frozen=True)
+class Cost:
+    """params: number of trainable parameters. flops: for one image, two for each multiply-add of a
+    convolution or linear layer; normalisation, activations and pooling are not counted, as is usual.
+    """
+
+    params: int
+    flops: int
+
+
+def cost(graph: Graph) -> Cost:
+    """Parameters and FLOPs of the stand-alone network of a graph."""
+    params = flops = 0
+    for node in graph.nodes:
+        channels = graph.in_channels(node)
+        before = graph.size if node.inputs[0] == INPUT else graph.nodes[node.inputs[0]].size
+        pixels = before[0] * before[1]
+        for stage in stages(node.operator):
+            out = node.channels if stage.widens else channels
+            if stage.strided:
+                pixels = node.size[0] * node.size[1]
+            if stage.kind in ("conv", "depthwise"):
+                fan_in = (1 if stage.kind == "depthwise" else channels) * stage.kernel[0] * stage.kernel[1]
+                params += fan_in * out
+                flops += 2 * fan_in * out * pixels
+            elif stage.kind == "linear":
+                params += channels * out + out
+                flops += 2 * channels * out
+            elif stage.kind == "norm":
+                params += 2 * channels
+            channels = out
+    return Cost(params, flops)

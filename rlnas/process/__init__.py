@@ -1,0 +1,1 @@
+"""The process of a run: its streams, its caches, what its caller finds again."""

@@ -1,0 +1,1 @@
+"""Run folders: everything that a run writes, and reads back."""

@@ -1,0 +1,145 @@
+"""One source of defaults: the dataclasses of rlnas.config, what conf/ composes, and constructors agree."""
+
+import dataclasses
+import importlib
+import inspect
+from functools import lru_cache
+from typing import Any
+
+import pytest
+from omegaconf import OmegaConf
+
+import rlnas
+from rlnas.cli import CONF, _compose
+from rlnas.config.build import build_config, build_space_config
+from rlnas.config.plain_data import to_dict
+from rlnas.config.presets import space_options
+from rlnas.config.schema import SPACE_CONFIGS, Config
+from rlnas.controllers.lstm_policy import LstmPolicy
+from rlnas.controllers.make import ALGORITHMS, STRATEGIES
+from rlnas.spaces import NETWORK_SPACES
+
+GROUPS = [item.name for item in dataclasses.fields(Config) if dataclasses.is_dataclass(item.type)]
+OPTIONS = {path.stem: path for path in sorted((CONF / "space").glob("*.yaml"))}
+PRESETS = sorted(set(OPTIONS) - set(SPACE_CONFIGS))
+UNTRAINED = ["evaluator=tabular", "search=tabular"]
+# constructor arguments of an algorithm, which no dataclass knows
+OF_ALGORITHMS = {"controller": ("params", "policy_params")}
+
+
+@lru_cache
+def raw(*overrides: str) -> dict[str, Any]:
+    """What hydra composes, before any dataclass fills it up."""
+    found = OmegaConf.to_container(_compose(list(overrides)), resolve=True)
+    assert isinstance(found, dict)
+    return {str(key): value for key, value in found.items()}
+
+
+def option(name: str) -> Any:
+    """The space that `space=name` configures."""
+    return build_config(_compose([f"space={name}", *([] if "nasrl" in name else UNTRAINED)])).space
+
+
+def test_there_are_groups_and_presets_to_compare():
+    assert {"data", "controller", "child", "retrain", "execution"} < set(GROUPS)
+    assert {"nasrl_small", "nasrl_enas"} <= set(PRESETS)
+
+
+@pytest.mark.parametrize("group", [*GROUPS, "space"])
+def test_a_bare_run_has_the_defaults_of_the_dataclasses(group):
+    composed, default = (to_dict(config)[group] for config in (build_config(_compose([])), Config()))
+    for key in OF_ALGORITHMS.get(group, ()):
+        composed.pop(key)
+        default.pop(key)
+    assert composed == default
+
+
+def test_and_so_have_the_keys_outside_of_groups():
+    composed, default = build_config(_compose([])), Config()
+    for item in dataclasses.fields(Config):
+        if item.name not in (*GROUPS, "space"):
+            assert getattr(composed, item.name) == getattr(default, item.name), item.name
+
+
+@pytest.mark.parametrize("group", [group for group in GROUPS if group != "data"])
+def test_every_key_stands_in_conf(group):
+    """So that it is explained there. Sources of images have keys of their own."""
+    schema = type(getattr(Config(), group))
+    assert set(raw()[group]) == {item.name for item in dataclasses.fields(schema)}
+
+
+@pytest.mark.parametrize("name", SPACE_CONFIGS)
+def test_the_option_of_a_space_has_the_defaults_of_its_dataclass(name):
+    assert option(name) == build_space_config({"name": name}) == SPACE_CONFIGS[name]()
+    assert set(OmegaConf.load(OPTIONS[name])) == {item.name for item in dataclasses.fields(SPACE_CONFIGS[name])}
+
+
+@pytest.mark.parametrize("name", NETWORK_SPACES)
+def test_the_constructor_of_a_space_has_the_defaults_of_its_dataclass(name):
+    default = dataclasses.asdict(SPACE_CONFIGS[name]())
+    assert default.pop("name") == NETWORK_SPACES[name].name
+    parameters = dict(inspect.signature(NETWORK_SPACES[name].__init__).parameters)
+    del parameters["self"]
+    own = {key: list(p.default) if isinstance(p.default, tuple) else p.default for key, p in parameters.items()}
+    assert own == default
+
+
+@pytest.mark.parametrize("name", [*NETWORK_SPACES, *PRESETS])
+def test_make_space_is_the_option_of_its_name(name):
+    made, composed = rlnas.make_space(name), option(name)
+    for key, value in dataclasses.asdict(composed).items():
+        if hasattr(made, key):
+            assert getattr(made, key) == (tuple(value) if isinstance(value, list) else value), key
+    again = NETWORK_SPACES[composed.name](
+        **{key: value for key, value in dataclasses.asdict(composed).items() if key != "name"}
+    )
+    rank = made.size // 3
+    assert made.text(made.unrank(rank)) == again.text(again.unrank(rank))
+    sizes = {"image_channels": 3, "image_size": 32, "classes": 10}
+    assert made.graph(made.unrank(rank), **sizes) == again.graph(again.unrank(rank), **sizes)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_preset_lists_only_what_it_is(name):
+    options = space_options(name)
+    default = dataclasses.asdict(SPACE_CONFIGS[options.pop("name")]())
+    assert options
+    assert not {key for key, value in options.items() if default[key] == value}
+
+
+def test_make_space_takes_other_options_than_a_presets():
+    small = rlnas.make_space("nasrl_small", layers=3, merge="concat")
+    assert (small.layers, small.merge, small.filters, small.stem_stride) == (3, "concat", 32, 4)
+    with pytest.raises(rlnas.RlnasError, match=r"unknown key space\.layer;"):
+        rlnas.make_space("nasrl_small", layer=3)
+    for wrong in ("nasrl_smal", "../space/nasrl", ""):
+        with pytest.raises(rlnas.RlnasError, match=rf"space is '{wrong}', expected one of nasrl, .*nasrl_small"):
+            rlnas.make_space(wrong)
+
+
+def constructor(algorithm: str) -> Any:
+    """The class of an algorithm whose constructor is this package's, None for one of another's."""
+    path = ALGORITHMS.get(algorithm)
+    if path is None:
+        return STRATEGIES.get(algorithm)
+    module, _, name = path.rpartition(".")
+    found = getattr(importlib.import_module(module), name)
+    return found if module.startswith("rlnas") and "__init__" in vars(found) else None
+
+
+OWN = [name for name in (*ALGORITHMS, *STRATEGIES) if constructor(name) is not None]
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_the_constructor_of_an_algorithm_has_the_defaults_of_conf(name):
+    """Of the option named like it; options of other names are settings that differ on purpose."""
+    given = OmegaConf.load(CONF / "controller" / f"{name}.yaml")
+    parameters = inspect.signature(constructor(name).__init__).parameters
+    assert dict(given.params) == {key: parameters[str(key)].default for key in given.params}
+    if given.policy == "lstm":
+        policy = inspect.signature(LstmPolicy.__init__).parameters
+        assert dict(given.policy_params) == {key: policy[str(key)].default for key in given.policy_params}
+
+
+def test_there_are_algorithms_of_this_package():
+    assert {"reinforce", "evolution", "genetic"} <= set(OWN)

@@ -1,0 +1,50 @@
+"""What an operator's name means."""
+
+import pytest
+
+from rlnas.errors import RlnasError
+from rlnas.networks.operators import ENAS_OPERATORS, STRUCTURAL, Stage, check_choosable, stages
+
+FRONT = (Stage("conv", widens=True), Stage("norm"), Stage("relu"))  # ENAS: 1x1 convolution, BN, ReLU
+
+
+@pytest.mark.parametrize("name", [*ENAS_OPERATORS, "conv1x1", "dil_conv3x3"])
+def test_every_operator_starts_with_a_1x1_convolution(name):
+    assert stages(name)[:3] == FRONT
+
+
+def test_the_separable_convolution_is_depthwise_then_pointwise():
+    depthwise = Stage("depthwise", (3, 5), strided=True)
+    assert stages("sep_conv3x5") == (*FRONT, depthwise, Stage("conv"), Stage("norm"), Stage("relu"))
+
+
+def test_the_dilated_convolution_is_a_dilated_separable_one():
+    assert stages("dil_conv5x5")[3] == Stage("depthwise", (5, 5), dilation=2, strided=True)
+
+
+def test_identity_is_nothing():
+    assert stages("identity") == ()
+
+
+@pytest.mark.parametrize("name", [*ENAS_OPERATORS, "raw_conv3x3", "dil_conv3x3"])
+def test_one_stage_carries_the_stride_and_one_widens(name):
+    assert sum(stage.strided for stage in stages(name)) == 1
+    assert sum(stage.widens for stage in stages(name)) == 1
+
+
+@pytest.mark.parametrize("name", ["", "conv", "conv3", "3x3", "conv3x3 ", "lstm3x3", "conv-3x3", "CONV3x3", "convaxb"])
+def test_an_unknown_name_is_refused(name):
+    with pytest.raises(RlnasError, match=f"unknown operator '{name}'; expected one like conv1x1, conv3x3"):
+        stages(name)
+
+
+@pytest.mark.parametrize("name", ["conv2x3", "conv3x2", "avg_pool4x4", "sep_conv13x1", "conv0x1"])
+def test_a_kernel_side_is_odd_and_at_most_eleven(name):
+    with pytest.raises(RlnasError, match=f"operator '{name}': kernel sides must be odd and at most 11 pixels"):
+        stages(name)
+
+
+@pytest.mark.parametrize("name", STRUCTURAL)
+def test_structural_nodes_cannot_be_chosen(name):
+    with pytest.raises(RlnasError, match=f"operator '{name}' is part of every network and cannot be chosen"):
+        check_choosable(("conv3x3", name))

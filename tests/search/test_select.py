@@ -1,0 +1,192 @@
+"""From candidates to finalists to one, on an evaluator that knows every accuracy."""
+
+import numpy as np
+import pytest
+
+from rlnas.config.schema import SelectConfig
+from rlnas.errors import Diverged, RlnasError
+from rlnas.evaluators import Score
+from rlnas.runs.tables import HISTORY, Table
+from rlnas.search.select import distinct, in_turn, select
+from rlnas.spaces import NasrlSpace
+
+SPACE = NasrlSpace(2, ("conv1x1", "conv3x3", "max_pool3x3"))  # nine architectures
+A, B, C, D, E = (SPACE.unrank(code) for code in range(5))
+SHARED = {A: 0.5, B: 0.4, C: 0.3, D: 0.2, E: 0.1}
+FLOPS = {A: 900, B: 100, C: 800, D: 200, E: 300}
+
+
+class Known:
+    """An evaluator: SHARED on the whole split, `alone` after a short training (None: it diverges)."""
+
+    def __init__(self, alone):
+        self.alone = alone
+        self.trained = []
+        self.started = set()
+
+    def evaluate_fully(self, architectures):
+        return [Score(SHARED[architecture]) for architecture in architectures]
+
+    def evaluate_alone(self, architectures, epochs, *, from_shared):
+        self.started.add("shared" if from_shared else "scratch")
+        for architecture in architectures:
+            self.trained.append((architecture, epochs))
+            accuracy = self.alone[architecture]
+            yield Diverged("the loss is nan") if accuracy is None else Score(accuracy)
+
+
+class Policy:
+    """A controller that draws these."""
+
+    def __init__(self, *drawn):
+        self.drawn = list(drawn)
+
+    def sample(self, count):
+        return self.drawn[:count]
+
+
+@pytest.fixture
+def history(tmp_path):
+    """history((round, architecture, accuracy in the search), ...)"""
+
+    tables = []
+
+    def make(*rows):
+        table = Table(tmp_path / "history.csv", HISTORY)
+        tables.append(table)
+        empty = dict.fromkeys(HISTORY)
+        table.append([{**empty, "round": r, "code": SPACE.rank(a), "accuracy": accuracy} for r, a, accuracy in rows])
+        return table
+
+    yield make
+    for table in tables:
+        table.close()
+
+
+def choose(history, policy=(), frozen=False, alone=None, **config):
+    """The candidates and the evaluator that was asked."""
+    evaluator, said = Known(alone or SHARED), []
+    found = select(
+        SelectConfig(**config),
+        SPACE,
+        history,
+        Policy(*policy),
+        evaluator,
+        rng=np.random.default_rng(0),
+        frozen=frozen,
+        flops_of=FLOPS.__getitem__,
+        say=said.append,
+    )
+    return found, evaluator, said
+
+
+def test_in_turn_by_hand():
+    assert in_turn(["a1", "a2", "b1", "a3", "b2", "c1"], lambda item: item[0]) == ["a1", "b1", "c1", "a2", "b2", "a3"]
+    assert in_turn([], len) == []
+    assert in_turn([None, 1, None], lambda item: item is None) == [None, 1, None]
+
+
+def test_distinct_keeps_the_first_of_each():
+    rows = [{"code": code, "n": str(n)} for n, code in enumerate("aabac")]
+    assert [row["n"] for row in distinct(rows)] == ["0", "2", "4"]
+
+
+def test_without_finalists_the_best_by_shared_weights_is_found(history):
+    found, evaluator, said = choose(history((1, C, 0.9), (1, A, 0.1)), from_policy=0, finalists=1)
+    assert [(c.architecture, c.accuracy, c.alone) for c in found] == [(A, 0.5, None), (C, 0.3, None)]
+    assert (evaluator.trained, said) == ([], [])
+
+
+def test_the_best_finalist_is_found_and_the_others_follow(history):
+    rows = history((1, A, 0.5), (1, B, 0.4), (1, C, 0.3), (1, D, 0.2))
+    found, evaluator, said = choose(
+        rows, from_policy=0, finalists=3, finalist_epochs=0.5, alone={A: 0.6, B: 0.7, C: 0.65}
+    )
+    assert [(c.architecture, c.alone) for c in found] == [(B, 0.7), (C, 0.65), (A, 0.6), (D, None)]
+    assert evaluator.trained == [(A, 0.5), (B, 0.5), (C, 0.5)]
+    assert evaluator.started == {"shared"}
+    assert len(said) == 4
+
+
+def test_finalists_start_where_the_configuration_says(history):
+    for start in ("shared", "scratch"):
+        rows = history((1, A, 0.5), (1, B, 0.4))
+        _, evaluator, said = choose(rows, from_policy=0, finalists=2, finalist_start=start)
+        assert evaluator.started == {start}
+        assert start in said[0]
+
+
+def test_a_finalist_that_diverges_counts_as_zero_and_is_named(history):
+    found, _, said = choose(history((1, A, 0.5), (1, B, 0.4)), from_policy=0, finalists=2, alone={A: None, B: 0.2})
+    assert [(c.architecture, c.alone) for c in found] == [(B, 0.2), (A, 0.0)]
+    assert any("the loss is nan" in line for line in said)
+
+
+def test_candidates_come_from_all_rounds_in_turn_the_last_first(history):
+    rows = history((1, A, 0.9), (1, B, 0.8), (2, C, 0.2), (2, D, 0.3), (2, E, 0.1))
+    found, *_ = choose(rows, from_policy=0, from_history=3, finalists=1)
+    assert {c.architecture: c.source for c in found} == {D: 2, A: 1, C: 2}
+
+
+def test_with_frozen_weights_only_the_scores_decide(history):
+    rows = history((1, A, 0.9), (1, B, 0.8), (1, C, 0.7), (2, D, 0.3))
+    found, *_ = choose(rows, from_policy=0, from_history=3, finalists=1, frozen=True)
+    assert {c.architecture for c in found} == {A, B, C}
+
+
+def test_finalists_are_the_best_of_each_round_and_of_the_policy(history):
+    rows = history((1, D, 0.9), (1, C, 0.8), (2, B, 0.9), (2, E, 0.8))
+    _, evaluator, _ = choose(rows, policy=[A], finalists=3)
+    assert [architecture for architecture, _ in evaluator.trained] == [A, B, C]
+    _, evaluator, _ = choose(rows, policy=[A], finalists=4)
+    assert [architecture for architecture, _ in evaluator.trained] == [A, B, C, E]
+
+
+def test_with_frozen_weights_finalists_are_the_best(history):
+    _, evaluator, _ = choose(history((1, A, 0.5), (1, B, 0.4), (2, C, 0.3)), from_policy=0, finalists=2, frozen=True)
+    assert [architecture for architecture, _ in evaluator.trained] == [A, B]
+
+
+def test_an_architecture_of_both_sources_is_the_policys(history):
+    found, *_ = choose(history((1, A, 0.5), (1, B, 0.4)), policy=[A, A], finalists=1)
+    assert [(c.architecture, c.source) for c in found] == [(A, "policy"), (B, 1)]
+
+
+def test_there_is_always_a_candidate(history):
+    found, *_ = choose(history((1, A, 0.5), (1, B, 0.4)), from_policy=0, from_history=0)
+    assert [c.architecture for c in found] == [A]
+
+
+def test_nothing_scored_and_nothing_drawn_is_an_error(history):
+    with pytest.raises(RlnasError, match="there is no candidate; give a larger budget"):
+        choose(history(), from_policy=0)
+
+
+def test_random_candidates_are_finalists_too(history):
+    """One for the policy, one for the round, and each random one, before any of them has a second."""
+    rows = history((1, A, 0.9), (1, B, 0.8))
+    everything = {SPACE.unrank(code): 0.01 * code for code in range(9)}
+    SHARED.update({one: 0.05 for one in everything if one not in SHARED})
+    found, evaluator, _ = choose(rows, policy=[C, D], from_random=3, finalists=5, alone=everything)
+    sources = {c.architecture: c.source for c in found}
+    drawn = [one for one, source in sources.items() if source == "random"]
+    assert 1 <= len(drawn) <= 3
+    trained = [architecture for architecture, _ in evaluator.trained]
+    assert set(drawn) < set(trained)
+    first = trained[: 2 + len(drawn)]
+    assert [sources[one] for one in first].count("policy") == 1
+    again, *_ = choose(rows, policy=[C, D], from_random=3, finalists=5, alone=everything)
+    assert again == found
+
+
+def test_what_costs_too_much_is_no_candidate(history):
+    rows = history((1, A, 0.5), (1, B, 0.4), (1, C, 0.3), (1, D, 0.2))
+    found, _, _ = choose(rows, policy=[C, E], from_policy=2, from_history=2, max_flops=300, finalists=1)
+    assert {one.architecture for one in found} == {B, D, E}  # two of the history all the same
+    found, _, _ = choose(rows, policy=[C, E], from_policy=2, from_history=2, finalists=1)
+    assert {one.architecture for one in found} == {A, B, C, E}
+
+
+def test_a_limit_that_nothing_keeps(history):
+    with pytest.raises(RlnasError, match=r"select.max_flops=50; the cheapest costs 100"):
+        choose(history((1, A, 0.5), (1, B, 0.4)), from_policy=0, max_flops=50)

@@ -1,0 +1,195 @@
+"""Searching a table on the real command line: budgets by hand, the run folder, resuming, errors in one line."""
+
+import itertools
+import json
+import signal
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from tests.test_resume import run_until
+
+import rlnas
+from rlnas.cli import _compose
+from rlnas.config.build import build_config
+from rlnas.errors import RlnasError
+from rlnas.runs.tables import read_rows
+from tests.command import history, result
+from tests.command import rlnas as command
+
+CONTROLLERS = ("ppo", "a2c", "reinforce", "random", "evolution", "local_search", "genetic", "dqn")
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> list[str]:
+    """Arguments for 27 architectures; a row takes as many seconds as its number, from 1."""
+    rows = [
+        {"a": a, "b": b, "c": c, "x": 9 * a + 3 * b + c, "y": 9 * a + 3 * b + c + 1, "sec": 9 * a + 3 * b + c + 1}
+        for a, b, c in itertools.product(range(3), repeat=3)
+    ]
+    pd.DataFrame(rows).to_csv(tmp_path / "bench.csv", index=False)
+    columns = ["space.decisions=[a,b,c]", "space.reward=[x,y]", "space.seconds=sec"]
+    return ["+experiment=table", f"space.path={tmp_path}/bench.csv", *columns, "progress=off"]
+
+
+def run(tmp_path: Path, arguments: list[str], *more: str) -> tuple[Path, dict]:
+    folder = rlnas.run([*arguments, f"hydra.run.dir={tmp_path}/run", *more])
+    return folder, rlnas.load_result(folder)
+
+
+@pytest.mark.parametrize("controller", CONTROLLERS)
+def test_every_controller_searches_a_table(controller: str, table: list[str], tmp_path: Path) -> None:
+    folder, found = run(tmp_path, table, f"controller={controller}", "budget.architectures=40")
+    rows = read_rows(folder / "history.csv")
+    assert len(rows) == found["children_evaluated"] == 40
+    assert found["stopped_by"] == "budget.architectures"
+    for row in rows:
+        a, b, c = (int(value) for value in row["architecture"].split(","))
+        number = 9 * a + 3 * b + c
+        assert int(row["code"]) == number
+        assert float(row["accuracy"]) - number in (0, 1)
+        assert (float(row["score"]), float(row["seconds"])) == (number + 0.5, number + 1)
+        assert row["reward"] == row["accuracy"]
+    best = max(rows, key=lambda row: float(row["accuracy"]))
+    assert found["best"]["architecture"] == best["architecture"]
+    assert found["best"]["regret"] == 26.5 - float(best["score"])
+    assert (found["table"]["optimum"], found["table"]["optimal_architecture"]) == (26.5, "2,2,2")
+
+
+def test_the_budget_of_simulated_seconds_is_kept_exactly(table: list[str], tmp_path: Path) -> None:
+    folder, found = run(tmp_path, table, "controller=random", "budget.architectures=0", "budget.table_seconds=100")
+    spent = [float(row["seconds"]) for row in read_rows(folder / "history.csv")]
+    _, unlimited = run(tmp_path / "whole", table, "controller=random", "budget.architectures=40")
+    assert found["stopped_by"] == "budget.table_seconds"
+    whole = [float(row["seconds"]) for row in read_rows(tmp_path / "whole" / "run" / "history.csv")]
+    count = max(n for n in range(1, 41) if sum(whole[:n]) <= 100)
+    assert spent == whole[:count]
+    assert sum(whole[: count + 1]) > 100
+    assert unlimited["stopped_by"] == "budget.architectures"
+
+
+def test_a_budget_below_the_first_architecture_is_said(table: list[str], tmp_path: Path) -> None:
+    with pytest.raises(rlnas.RlnasError, match="before an architecture was looked up; give a larger budget"):
+        run(tmp_path, table, "budget.architectures=0", "budget.table_seconds=0.5")
+
+
+def test_two_runs_of_a_seed_are_equal_and_another_seed_is_not(table: list[str], tmp_path: Path) -> None:
+    folders = [run(tmp_path / name, table, f"seed={seed}")[0] for name, seed in (("a", 0), ("b", 0), ("c", 1))]
+    first, again, other = ((folder / "history.csv").read_bytes() for folder in folders)
+    assert first == again != other
+
+
+@pytest.mark.parametrize("controller", ["ppo", "evolution"])
+def test_killed_and_resumed(controller: str, table: list[str], tmp_path: Path, monkeypatch) -> None:
+    """A checkpoint is written at every round here, not only every few seconds."""
+    options = [*table, f"controller={controller}", "budget.architectures=400", "search.architectures_per_round=40"]
+    whole, _ = run(tmp_path / "whole", options)
+    monkeypatch.setattr("rlnas.search.table_job.CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr("rlnas.search.rounds.Search._check_budget", stop_after(3))
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "part", options)
+    monkeypatch.undo()
+    folder = rlnas.run([f"resume={tmp_path}/part/run"])
+    assert history(folder) == history(whole)
+    assert result(folder)["best"] == result(whole)["best"]
+    assert result(folder)["resumed"] == 1
+
+
+def stop_after(rounds: int):
+    def check(search) -> None:
+        if search.round == rounds:
+            raise KeyboardInterrupt
+
+    return check
+
+
+@pytest.mark.slow
+def test_stopped_before_the_first_checkpoint(table: list[str], tmp_path: Path) -> None:
+    arguments = [*table, "hydra.run.dir=run"]
+    run_until(tmp_path / "run", "environment.json", tmp_path, signal.SIGKILL, *arguments)
+    done = command("resume=run", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert len(history(tmp_path / "run")) == 300
+
+
+def test_another_table_is_refused_on_resume(table: list[str], tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr("rlnas.search.table_job.CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr("rlnas.search.rounds.Search._check_budget", stop_after(2))
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, table)
+    monkeypatch.undo()
+    path = tmp_path / "bench.csv"
+    path.write_text(path.read_text().replace("2,2,2,26", "2,2,2,25"))
+    with pytest.raises(rlnas.RlnasError, match="was begun with another table"):
+        rlnas.run([f"resume={tmp_path}/run"])
+
+
+WRONG = {
+    "no path": (["space.path=null"], r"space=table needs space.path"),
+    "absent": (["space.path=absent.csv"], "there is no such file"),
+    "column": (["space.reward=z"], "has no column z; it has a, b, c, x, y, sec"),
+    "missing rows": (["space.decisions=[a,b]"], "repeats the combination"),
+    "images": (["evaluator=shared_weights"], "set evaluator=tabular search=tabular"),
+    "training": (["search=alternating"], "set search=tabular"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "message"), WRONG.values(), ids=WRONG)
+def test_errors_are_one_line(arguments: list[str], message: str, table: list[str], tmp_path: Path) -> None:
+    with pytest.raises(rlnas.RlnasError, match=message) as error:
+        run(tmp_path, table, *arguments)
+    assert "\n" not in str(error.value)
+
+
+def test_the_command_line_shows_that_line(table: list[str], tmp_path: Path) -> None:
+    done = command(*table, "space.reward=z", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "has no column z; it has a, b, c, x, y, sec" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_nas_bench_macro_by_its_experiment(nas_bench_macro: Path, tmp_path: Path) -> None:
+    folder = rlnas.run(
+        [
+            "+experiment=nas_bench_macro",
+            f"space.path={nas_bench_macro}",
+            f"hydra.run.dir={tmp_path}/run",
+            "progress=off",
+        ]
+    )
+    found = json.loads((folder / "result.json").read_text())
+    assert found["table"]["optimum"] == pytest.approx(93.1267, abs=1e-4)
+    assert found["networks_unique"] <= found["children_unique"] <= found["children_evaluated"] == 300
+    assert found["best"]["regret"] < 0.5
+    assert found["best"]["params"] > 1e6
+
+
+@pytest.mark.parametrize("controller", ["ppo", "evolution", "genetic", "dqn", "random", "reinforce"])
+def test_a_round_is_as_many_architectures_for_every_controller(
+    controller: str, table: list[str], tmp_path: Path
+) -> None:
+    """100 updates of a controller that scores one at a time were a tenth of those of one that scores ten."""
+    options = [*table, f"controller={controller}", "budget.rounds=3", "budget.architectures=0"]
+    folder, found = run(tmp_path, [*options, "search.architectures_per_round=35"])
+    rows = read_rows(folder / "rounds.csv")
+    assert found["children_evaluated"] == 105
+    assert found["stopped_by"] == "budget.rounds"
+    assert [int(row["round"]) for row in rows] == [1, 2, 3]
+    ends = [int(row["architectures"]) for row in rows]
+    batch = int(build_config(_compose([*options])).controller.episodes)
+    assert all(35 * (i + 1) <= end < 35 * (i + 1) + batch for i, end in enumerate(ends[:-1]))
+    assert ends[-1] == 105
+
+
+def test_a_round_smaller_than_a_batch_is_refused(table: list[str], tmp_path: Path) -> None:
+    with pytest.raises(
+        RlnasError, match=r"search.architectures_per_round is 7, .*10 architectures.*controller.episodes"
+    ):
+        run(tmp_path, [*table, "controller=random", "search.architectures_per_round=7"])
+
+
+def test_an_update_of_more_than_a_round_is_refused(table: list[str], tmp_path: Path) -> None:
+    """A rollout of five whole episodes of each of ten environments; a round of 20 would be passed over."""
+    options = [*table, "controller=a2c", "controller.episodes=10", "+controller.params.n_steps=15"]
+    with pytest.raises(RlnasError, match=r"search.architectures_per_round is 20, .*50 architectures.*n_steps"):
+        run(tmp_path, [*options, "search.architectures_per_round=20", "budget.architectures=200"])
