@@ -1,1 +1,1 @@
-"""Measured claims, each a command: `python -m benchmarks.NAME --help`."""
+"""Measurements behind the documented claims, one command each: `python -m benchmarks.NAME --help`."""

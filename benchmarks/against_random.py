@@ -2,14 +2,14 @@
 
     python -m benchmarks.against_random outputs/nasrl_cifar/2026-01-31_12-00-00 --count 5 --found-seeds 3
 
-Draws uniformly random architectures from the run's space, none beyond the run's select.max_flops, and retrains each
-once, each with another seed. Retrains the found one with several seeds, the run's own among them. All with the run's
+Draws uniformly random architectures from the run's space, within the run's objective.limits.flops, and retrains each
+once, each with another seed. Retrains the found one with several seeds, including the run's. All use the run's
 recipe, precision and memory format, in RUN_FOLDER/against_random/. Finished ones are kept, so an interrupted
-comparison goes on where it stopped.
+comparison resumes where it stopped.
 
 The test is Welch's, of two samples that vary for different reasons: the random ones by architecture and by training,
-the found one by training only (the seed draws the validation split, the initial weights and the batches). It asks
-whether this one architecture is expected to reach another test accuracy than a random one. It says nothing about
+the found one by training only (the seed draws the validation split, the initial weights and the batches). It tests
+whether the expected test accuracy of this architecture differs from that of a random one. It does not evaluate
 the controller: for that, run several searches of each controller and compare them by `python -m rlnas.compare`.
 
 Prints test accuracies, means, standard deviations and the test; last line: one JSON object.
@@ -37,7 +37,7 @@ from rlnas.report.comparison.statistics import welch
 from rlnas.runs.environment import read_environment, write_environment
 from rlnas.search.job import run_job
 from rlnas.seeding import numpy_stream
-from rlnas.spaces import Architecture, Space, make_network_space
+from rlnas.spaces import Architecture, Space, make_space
 
 RANDOM_SEEDS = 1000  # the first random one trains with the run's seed plus this: no training shares its random streams
 DRAWS = 10_000  # of an architecture, until one is cheap enough
@@ -62,7 +62,7 @@ def main() -> None:
     config = build_config(record["config"])
 
     def train(name: str, text: str, seed: int) -> dict[str, Any]:
-        """What result.json says of this architecture, trained with that seed."""
+        """Train the architecture with this seed; return its entry in result.json."""
         folder = arguments.run_folder / "against_random" / name
         execution = dataclasses.replace(config.execution, threads=arguments.threads or config.execution.threads)
         one = dataclasses.replace(
@@ -78,8 +78,9 @@ def main() -> None:
         train(f"found_s{seed}", best["architecture"], seed)
         for seed in range(config.seed + 1, config.seed + arguments.found_seeds)
     ]
-    space = make_network_space(config.space)
-    drawn = draw(space, arguments.count, config.select.max_flops, flops_of(config, result), arguments.seed)
+    space = make_space(config.space)
+    most = float(config.objective.limits.get("flops", 0))
+    drawn = draw(space, arguments.count, most, flops_of(config, result), arguments.seed)
     others = [
         train(f"random_{arguments.seed}_{number}", space.text(architecture), config.seed + RANDOM_SEEDS + number)
         for number, architecture in enumerate(drawn)
@@ -92,9 +93,9 @@ def main() -> None:
 
 
 def compare(found: Sequence[float], random: Sequence[float]) -> dict[str, Any]:
-    """Means, standard deviations and Welch's test of accuracies in 0..1: found minus random, n >= 2 each.
+    """Return means, standard deviations and Welch's test of accuracies in 0..1: found minus random, n >= 2 each.
 
-    t and p are null where nothing varies.
+    t and p are None if neither sample varies.
     """
     test = welch(np.array(found), np.array(random))
     certain = not np.isfinite(test.t)
@@ -110,7 +111,7 @@ def compare(found: Sequence[float], random: Sequence[float]) -> dict[str, Any]:
 
 
 def sentence(summary: dict[str, Any]) -> str:
-    """The summary in words, with what it does and does not say."""
+    """Return the summary as text, with what it does and does not show."""
     parts = [
         f"{name}: mean {one['mean']:.4f}, standard deviation {one['deviation']:.4f}, n {one['n']}"
         for name, one in (("found", summary["found"]), ("random", summary["random"]))
@@ -131,9 +132,9 @@ def sentence(summary: dict[str, Any]) -> str:
 def draw(
     space: Space, count: int, max_flops: float, flops: Callable[[Architecture], int], seed: int
 ) -> list[Architecture]:
-    """Uniformly random architectures of at most max_flops (0: no limit), the same for the same seed.
+    """Draw uniformly random architectures of at most max_flops (0 = no limit), the same for the same seed.
 
-    Raises RlnasError if 10,000 draws give none that is cheap enough.
+    Raises RlnasError if none of 10,000 draws is within the limit.
     """
     rng = numpy_stream(seed, "against_random")
     found = []
@@ -141,14 +142,16 @@ def draw(
         candidates = (space.sample(rng) for _ in range(DRAWS))
         fitting = next((one for one in candidates if not max_flops or flops(one) <= max_flops), None)
         if fitting is None:
-            raise RlnasError(f"none of {DRAWS:,} random architectures has at most select.max_flops={max_flops:g} FLOPs")
+            raise RlnasError(
+                f"none of {DRAWS:,} random architectures has at most objective.limits.flops={max_flops:g} FLOPs"
+            )
         found.append(fitting)
     return found
 
 
 def flops_of(config: Config, result: dict[str, Any]) -> Callable[[Architecture], int]:
-    """FLOPs of the final network of an architecture, as `select.max_flops` bounds them."""
-    final = make_network_space(build_space_config({**to_dict(config.space), **config.retrain.space}))
+    """Return a function for the FLOPs of an architecture's final network, as `objective.limits.flops` bounds them."""
+    final = make_space(build_space_config({**to_dict(config.space), **config.retrain.space}))
     images = result["images"]
 
     def flops(architecture: Architecture) -> int:
@@ -164,7 +167,7 @@ def flops_of(config: Config, result: dict[str, Any]) -> Callable[[Architecture],
 
 
 def show(config: Config, found: Sequence[dict[str, Any]], others: Sequence[dict[str, Any]]) -> None:
-    """A row for each training."""
+    """Print a row for each training."""
     table = Table(title=f"{config.name}: {config.retrain.epochs} epochs each, same recipe, every training its own seed")
     for column in ("network", "test accuracy", "parameters", "architecture"):
         table.add_column(column, justify="right" if column in ("test accuracy", "parameters") else "left")
@@ -177,7 +180,7 @@ def show(config: Config, found: Sequence[dict[str, Any]], others: Sequence[dict[
 
 
 def at_least_two(text: str) -> int:
-    """A count of an option: a spread needs two."""
+    """Parse the count of an option: a standard deviation needs two."""
     if int(text) < 2:
         raise argparse.ArgumentTypeError(f"expected at least 2, got {text}")
     return int(text)

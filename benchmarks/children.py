@@ -1,4 +1,4 @@
-"""How much faster children are scored together than one by one.
+"""Measure the speed-up of scoring children together instead of one by one.
 
     python -m benchmarks.children
     python -m benchmarks.children --children 30 --images 300 --repeats 3 --plain-repeats 3
@@ -6,7 +6,7 @@
 ENAS's space with shared weights; three batches of architectures (random, mutated, from a converging policy).
 rlnas scores a batch in merged passes; (a) runs plain stand-alone PyTorch modules in float32, NCHW, with the
 system's allocator; (b) the same modules in the number format, layout and allocator settings that rlnas uses.
-Seconds are medians over repeats in which the three take turns; of (a), which takes most of the time, one turn is the
+Seconds are medians over repeats in which the three alternate; (a), which takes most of the time, runs once by
 default. Last line: one JSON object of the ratios.
 """
 

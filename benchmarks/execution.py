@@ -1,12 +1,12 @@
-"""What the rule of `execution=auto` rests on: images a second for each number format, memory layout and thread count.
+"""Measurements for the rule of `execution=auto`: images/s for each number format, memory layout and thread count.
 
     python -m benchmarks.execution
     python -m benchmarks.execution --experiments nasrl_cifar --repeats 7 --steps 8
 
 The layers of the experiments on random images: training of the shared weights and scoring with the search's layers,
-retraining with its own. All choices take turns, so that a slow moment of the machine meets all; medians count, and
-the ratio to float32, channels_last, the most threads. A choice more than four times slower than the fastest in the
-first turn is not measured again ("-"). The last column has what the rule takes, and its speed as a share of the
+retraining with its own. All choices alternate, so that a temporary slow-down affects all. Printed: medians, and the
+ratio to float32, channels_last, the most threads. A choice more than four times slower than the fastest in the
+first turn is not measured again ("-"). The last column has the rule's choice, and its speed as a share of the
 fastest choice's. Last line: one JSON object of the ratios.
 """
 
@@ -28,7 +28,8 @@ from rlnas.children.retrain import Retraining
 from rlnas.children.supernet import Supernet
 from rlnas.cli import CONF
 from rlnas.config.build import build_config, build_space_config
-from rlnas.config.schema import Config, without_hydra
+from rlnas.config.composed import without_hydra
+from rlnas.config.schema import Config
 from rlnas.data import ImageData, Images
 from rlnas.data.augment import Augmentation
 from rlnas.data.images import Decoded
@@ -38,7 +39,8 @@ from rlnas.execution.rule import Layers, choose, threads_for
 from rlnas.execution.settings import Execution, keep_large_buffers
 from rlnas.networks.graph import Graph
 from rlnas.seeding import numpy_stream
-from rlnas.spaces import Architecture, NetworkSpace, make_network_space
+from rlnas.spaces import make_space
+from rlnas.spaces.networks import Networks
 
 SHAPES = {"nasrl_digits": (1, 8), "nasrl_cifar": (3, 32), "nasrl_cifar_paper": (3, 32)}  # channels, pixels a side
 HOPELESS = 4
@@ -92,7 +94,7 @@ def main() -> None:
 
 @dataclass(frozen=True)
 class Work:
-    """One turn: what to call, a graph of its layers, images computed in it."""
+    """One turn: the function to call, a graph of its layers, the number of images computed in it."""
 
     step: Callable[[], object]
     graph: Graph
@@ -124,26 +126,24 @@ def _training(config: Config, data: ImageData, execution: Execution, steps: int)
     net = Supernet(config.child, data, track_statistics=False, execution=execution, seed=0)
 
     def train() -> None:
-        net.train(graphs, steps, what="shared weights")
+        net.train(graphs, steps)
 
     return Work(train, graphs[0], steps * net.batches.size)
 
 
 def _scoring(config: Config, data: ImageData, execution: Execution, steps: int) -> Work:
-    space = make_network_space(config.space)
+    space = make_space(config.space)
     rng = numpy_stream(0, "benchmark")
     children = [space.sample(rng) for _ in range(steps)]
-    graphs = {child: _graph_of(space, child, data) for child in children}
+    networks = Networks(space, data.channels, data.size, len(data.classes))
     net = Supernet(config.child, data, track_statistics=False, execution=execution, seed=0)
-    evaluator = SharedWeightsEvaluator(
-        replace(config.evaluator, images=500), net, data, lambda child: graphs[child], seed=0
-    )
+    evaluator = SharedWeightsEvaluator(replace(config.evaluator, images=500), net, data, networks, seed=0)
 
     def score() -> None:
         net.version += 1  # so that nothing is remembered
         evaluator.evaluate(children)
 
-    return Work(score, graphs[children[0]], steps * 500)
+    return Work(score, networks.graph(children[0]), steps * 500)
 
 
 def _retraining(config: Config, data: ImageData, execution: Execution, steps: int) -> Work:
@@ -159,17 +159,14 @@ def _retraining(config: Config, data: ImageData, execution: Execution, steps: in
 
 
 def _graph(options: Any, number: int, data: ImageData) -> Graph:
-    """A random network of a space."""
-    space = make_network_space(options)
-    return _graph_of(space, space.sample(numpy_stream(number, "benchmark")), data)
-
-
-def _graph_of(space: NetworkSpace, architecture: Architecture, data: ImageData) -> Graph:
-    return space.graph(architecture, image_channels=data.channels, image_size=data.size, classes=len(data.classes))
+    """Return a random network of a space."""
+    space = make_space(options)
+    networks = Networks(space, data.channels, data.size, len(data.classes))
+    return networks.graph(space.sample(numpy_stream(number, "benchmark")))
 
 
 def _take_turns(work: dict[Key, Work], repeats: int, device: torch.device) -> dict[Key, float | None]:
-    """Median seconds of each, None for a hopeless one."""
+    """Return the median seconds of each choice; None for one that is HOPELESS times slower than the fastest."""
     taken: dict[Key, list[float]] = {key: [] for key in work}
     for turn in range(1 + repeats):
         first = {}

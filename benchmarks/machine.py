@@ -1,4 +1,4 @@
-"""The machine a number was measured on, to be printed beside it."""
+"""Description of the machine, to be printed with measured numbers."""
 
 import os
 import platform
@@ -9,7 +9,7 @@ import torch
 
 
 def describe() -> str:
-    """Processor, threads, versions and the load at this moment, in one line."""
+    """Return processor, threads, versions and current load, in one line."""
     cpu = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
     if info.exists():

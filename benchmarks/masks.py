@@ -3,9 +3,9 @@
     python -m benchmarks.masks                                       # about an hour on one core
     python -m benchmarks.masks --controllers ppo a2c --seeds 20      # some of it
 
-Tables with columns of unequal width, and the chain space nasrl, where half of all skip bits do not exist at a step (an
-architecture's reward is the sum of a random gain for each of its decisions: the optimum is known). Printed: regret of
-the best architecture found, 1 for the mean architecture and 0 for the optimum, mean and standard error over seeds;
+Tables with columns of unequal width, and the chain space nasrl, where half of all skip bits are illegal at a step. In
+the chain an architecture's reward is the sum of a random gain for each of its decisions, so the optimum is known.
+Printed: regret of the best architecture found (1 = mean architecture, 0 = optimum), mean and standard error over seeds;
 the difference with its 95 % interval (Welch). Seeds are independent: no landscape of the chain is used twice.
 """
 
@@ -21,19 +21,19 @@ from benchmarks.bare import Floats, ListScorer, bare_search, play
 from benchmarks.machine import describe
 from benchmarks.sweep import controller_config, typed
 from benchmarks.synthetic import synthetic_space
-from rlnas.evaluators import Score
+from rlnas.evaluators import Evaluator, Score
 from rlnas.seeding import numpy_stream
-from rlnas.spaces import NasrlSpace, Space
+from rlnas.spaces import IndependentSpace, NasrlSpace
 
 CHECKPOINTS = (50, 100, 200, 300)  # architectures
 CONTROLLERS = ("ppo", "ppo_shared", "a2c", "trpo", "recurrent_ppo", "dqn", "qrdqn")
 NOISE = 0.1  # of a reward of the chain, in standard deviations of all architectures
 
 
-class Gains:
-    """Rewards of a chain: the sum of a gain for each decision, standardised over the space, and noise."""
+class Gains(Evaluator):
+    """Rewards of a chain: the sum of a gain for each decision, standardised over the space, plus noise."""
 
-    def __init__(self, space: Space, seed: int):
+    def __init__(self, space: IndependentSpace, seed: int):
         rng = numpy_stream(seed, "gains")
         self.gains = [rng.normal(size=count) for count in space.choices]
         spread = np.sqrt(sum(gain.var() for gain in self.gains))
@@ -42,16 +42,16 @@ class Gains:
         self.noise = numpy_stream(seed, "noise")
 
     def evaluate(self, architectures: list[tuple[int, ...]]) -> list[Score]:
-        """Noisy values; `true` is the value without noise."""
+        """Return noisy values; `true` is the value without noise."""
         scores = []
         for architecture in architectures:
             value = sum(float(gain[choice]) for gain, choice in zip(self.gains, architecture, strict=True))
-            scores.append(Score(value + NOISE * float(self.noise.normal()), true=value))
+            scores.append(Score({"accuracy": value + NOISE * float(self.noise.normal())}, true=value))
         return scores
 
 
 def best_regrets(space_name: str, controller: str, masked: bool, seed: int) -> list[float]:
-    """Regret of the best observed architecture at each checkpoint, in units of optimum minus mean."""
+    """Return the regret of the best observed architecture at each checkpoint, in units of optimum minus mean."""
     torch.set_num_threads(1)
     config = typed({**controller_config(controller), "masked": masked})
     if space_name == "chain":
@@ -68,7 +68,7 @@ def best_regrets(space_name: str, controller: str, masked: bool, seed: int) -> l
 
 
 def compare(masked: Floats, free: Floats) -> str:
-    """Difference masked - not masked of the means (seeds,) with its 95 % interval."""
+    """Return the difference masked - not masked of the means of (seeds,), with its 95 % interval."""
     test = stats.ttest_ind(masked, free, equal_var=False)
     interval = test.confidence_interval(0.95)
     return f"{masked.mean() - free.mean():+.3f} [{interval.low:+.3f}, {interval.high:+.3f}]"

@@ -1,11 +1,11 @@
-"""How much memory scoring takes.
+"""Measure the memory that scoring takes.
 
     python -m benchmarks.memory
     python -m benchmarks.memory --limits 128,512,2048
 
 Peak resident size of a process that scores one batch of random architectures in ENAS's space: rlnas under several
-limits (execution.memory_mb) and (b) of benchmarks.children, each in a process of its own. rlnas may exceed (b) by
-its limit. Last line: one JSON object; `excess_of_limit_N` is what rlnas takes beyond (b), as a share of the limit.
+limits (execution.memory_mb) and (b) of benchmarks.children, each in its own process. rlnas may exceed (b) by
+its limit. Last line: one JSON object; `excess_of_limit_N` is the excess of rlnas over (b), as a share of the limit.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""What is compared with: stand-alone PyTorch modules, one for each architecture, run one by one as peers do."""
+"""The baseline: stand-alone PyTorch modules, one for each architecture, run one by one as in other packages."""
 
 from collections.abc import Sequence
 
@@ -32,7 +32,7 @@ class PlainChild(nn.Module):
         self.to(device=execution.device, memory_format=layout)  # type: ignore[call-overload]
 
     def forward(self, images: Tensor) -> Tensor:
-        """Class scores (b, k) of images (b, c, h, w); outputs that nothing needs any more are let go."""
+        """Return class scores (b, k) of images (b, c, h, w). Each output is freed after its last use."""
         outputs: dict[int, Tensor] = {INPUT: images}
         for index, (node, operator) in enumerate(zip(self.graph.nodes, self.operators, strict=True)):
             inputs = [outputs[source] for source in node.inputs]
@@ -46,7 +46,7 @@ class PlainChild(nn.Module):
 
 
 def _plain(layer: nn.Module) -> nn.Module:
-    """The layer as torch has it."""
+    """Return the torch module that corresponds to a layer of rlnas."""
     if isinstance(layer, MaxPool):
         return nn.MaxPool2d(layer.kernel_size, layer.stride, layer.padding)
     if isinstance(layer, BatchNorm):
@@ -58,7 +58,7 @@ def _plain(layer: nn.Module) -> nn.Module:
 
 @torch.no_grad()
 def score(children: Sequence[PlainChild], data: ImageData, batch: int, execution: Execution) -> list[float]:
-    """Accuracy of each child on the validation split, in batches of at most `batch` images."""
+    """Return the accuracy of each child on the validation split, in batches of at most `batch` images."""
     valid = data.valid.in_content_order()  # as rlnas takes them
     total = len(valid)
     parts = -(-total // batch)
@@ -85,7 +85,7 @@ def train_step(
     clip: float,
     execution: Execution,
 ) -> None:
-    """One step of stochastic gradient descent."""
+    """Take one optimizer step."""
     optimizer.zero_grad(set_to_none=True)
     with execution.autocast():
         scores = child(images)

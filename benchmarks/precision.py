@@ -1,4 +1,4 @@
-"""Does bfloat16 change which architecture looks better?
+"""Does bfloat16 change the ranking of architectures?
 
     python -m benchmarks.precision
     python -m benchmarks.precision --epochs 3 --children 200 --images 1000 data.path=my_cifar10
@@ -23,14 +23,14 @@ from benchmarks.machine import describe
 from rlnas.children.supernet import Supernet
 from rlnas.cli import CONF
 from rlnas.config.build import build_config
-from rlnas.config.schema import without_hydra
+from rlnas.config.composed import without_hydra
 from rlnas.data import load_data
 from rlnas.evaluators import SharedWeightsEvaluator
 from rlnas.execution.rule import Layers
 from rlnas.execution.settings import set_up, use_device
-from rlnas.networks.graph import Graph
 from rlnas.seeding import numpy_stream
-from rlnas.spaces import Architecture, make_network_space
+from rlnas.spaces import make_space
+from rlnas.spaces.networks import Networks
 
 
 def main() -> None:
@@ -42,25 +42,22 @@ def main() -> None:
     with hydra.initialize_config_dir(str(CONF), version_base=None):
         config = build_config(without_hydra(hydra.compose("config", ["+experiment=nasrl_cifar", *overrides])))
     data = load_data(config.data, numpy_stream(config.seed, "split"), use_device(config.execution))
-    space = make_network_space(config.space)
-
-    def graph_of(architecture: Architecture) -> Graph:
-        return space.graph(architecture, image_channels=data.channels, image_size=data.size, classes=len(data.classes))
-
-    first = graph_of(space.unrank(0)).nodes[0]
+    space = make_space(config.space)
+    networks = Networks(space, data.channels, data.size, len(data.classes))
+    rng = numpy_stream(config.seed, "precision")
+    first = networks.graph(space.sample(rng)).nodes[0]
     layers = Layers(config.child.batch_size, first.channels, first.size)
     execution = set_up(replace(config.execution, precision="float32"), layers=layers)
     child = replace(config.child, restart_epochs=arguments.epochs)
     net = Supernet(child, data, track_statistics=False, execution=execution, seed=config.seed)
-    rng = numpy_stream(config.seed, "precision")
     steps = net.steps_until(arguments.epochs)
-    net.train((graph_of(space.sample(rng)) for _ in range(steps)), steps, what="shared weights")
+    net.train((networks.graph(space.sample(rng)) for _ in range(steps)), steps)
     children = [space.sample(rng) for _ in range(arguments.children)]
     found = {}
     options = replace(config.evaluator, images=arguments.images)
     for dtype in (torch.float32, torch.bfloat16):
         net.execution = replace(execution, dtype=dtype)
-        evaluator = SharedWeightsEvaluator(options, net, data, graph_of, seed=config.seed)
+        evaluator = SharedWeightsEvaluator(options, net, data, networks, seed=config.seed)
         found[dtype] = np.array([score.accuracy for score in evaluator.evaluate(children)])
     full, half = found[torch.float32], found[torch.bfloat16]
     table = Table(title=f"{data.name}, {arguments.children} children, {arguments.images} images")

@@ -1,7 +1,7 @@
-"""Ours and the two plain ways, each in a process of its own and taking turns, so that a ratio comes from one run.
+"""rlnas and two plain baselines, in alternating processes, so that both sides of a ratio come from the same run.
 
-Allocator settings hold for a whole process and cannot be taken back, hence the processes. While one works,
-the others wait for their next order and use no processor.
+Allocator settings apply to a whole process and cannot be reverted, hence the processes. While one runs, the others
+block on their next call and use no processor time.
 """
 
 import json
@@ -22,22 +22,22 @@ import torch
 from benchmarks.machine import describe
 from benchmarks.plain import PlainChild, score, train_step
 from rlnas.children.supernet import Supernet
-from rlnas.config.schema import ChildConfig, EvaluatorConfig, ExecutionConfig
+from rlnas.config.schema import ChildConfig, ExecutionConfig, SharedWeightsConfig
 from rlnas.data import ImageData, Images
 from rlnas.data.augment import Augmentation
 from rlnas.data.images import Decoded, statistics
 from rlnas.evaluators import SharedWeightsEvaluator
 from rlnas.execution.rule import Layers
 from rlnas.execution.settings import Execution, set_up
-from rlnas.networks.graph import Graph
 from rlnas.spaces import Architecture, NasrlSpace
+from rlnas.spaces.networks import Networks
 
 LABELS = {"ours": "rlnas", "plain": "(a) plain fp32 NCHW", "best": "(b) plain, best setting"}
 
 
 @dataclass(frozen=True)
 class Work:
-    """What every rival does it on. layers, filters: of ENAS's space; images: to be scored; batch: of them at once."""
+    """The workload of every rival. layers, filters: of ENAS's space; images: to score; batch: images per pass."""
 
     layers: int = 12
     filters: int = 36
@@ -50,7 +50,7 @@ class Work:
 
 
 class Rival:
-    """Does the work; lives in the child process."""
+    """Runs the workload in the child process."""
 
     def __init__(self, name: str, work: Work, recorded: dict[str, Any] | None):
         self.name = name
@@ -64,26 +64,23 @@ class Rival:
         layers = Layers(work.train_batch, work.filters, (32, 32))
         self.execution: Execution = set_up(options, recorded, layers)
         self.space = NasrlSpace(work.layers, filters=work.filters)
+        self.networks = Networks(self.space, 3, 32, 10)
         self.data = _random_images(4 * work.train_batch, work.images)
         config = ChildConfig(batch_size=work.train_batch, dropout=0.0)
         self.supernet = Supernet(config, self.data, track_statistics=False, execution=self.execution, seed=0)
-        evaluation = EvaluatorConfig(images=work.images, batch_size=work.batch)
-        self.evaluator = SharedWeightsEvaluator(evaluation, self.supernet, self.data, self.graph_of, seed=0)
+        evaluation = SharedWeightsConfig(images=work.images, batch_size=work.batch)
+        self.evaluator = SharedWeightsEvaluator(evaluation, self.supernet, self.data, self.networks, seed=0)
         self.plain: dict[Architecture, tuple[PlainChild, torch.optim.Optimizer]] = {}
 
-    def graph_of(self, architecture: Architecture) -> Graph:
-        """Its graph for the work's images."""
-        return self.space.graph(architecture, image_channels=3, image_size=32, classes=10)
-
     def about(self) -> dict[str, Any]:
-        """What it computes on and how."""
+        """Return device and execution settings."""
         return self.execution.describe()
 
     def prepare(self, architectures: list[Architecture]) -> None:
-        """Make what is not part of the measured work: weights, plain modules and their optimizers."""
+        """Create what is not measured: weights, plain modules and their optimizers."""
         self.plain = {}
         for architecture in architectures:
-            graph = self.graph_of(architecture)
+            graph = self.networks.graph(architecture)
             self.supernet.weights.ensure(graph)
             if self.name != "ours" and architecture not in self.plain:
                 child = PlainChild(graph, self.supernet.weights, self.execution)
@@ -91,7 +88,7 @@ class Rival:
                 self.plain[architecture] = (child, sgd)
 
     def score(self, architectures: list[Architecture]) -> tuple[float, list[float]]:
-        """Seconds to score them all on the whole validation split, which is not remembered, and their accuracies."""
+        """Return the seconds to score all architectures on the whole validation split, uncached, and the accuracies."""
         start = time.perf_counter()
         if self.name == "ours":
             found = [one.accuracy for one in self.evaluator.evaluate_fully(architectures)]
@@ -101,10 +98,10 @@ class Rival:
         return time.perf_counter() - start, found
 
     def train(self, architectures: list[Architecture]) -> float:
-        """Seconds for one training step on each of the architectures, augmentation included."""
+        """Return the seconds for one training step on each architecture, augmentation included."""
         start = time.perf_counter()
         if self.name == "ours":
-            self.supernet.train(map(self.graph_of, architectures), len(architectures), what="benchmark")
+            self.supernet.train(map(self.networks.graph, architectures), len(architectures))
         else:
             for architecture in architectures:
                 images, labels = self.supernet.batches.next()
@@ -113,7 +110,7 @@ class Rival:
         return time.perf_counter() - start
 
     def peak_mb(self) -> float:
-        """Largest resident size of this process so far, MiB."""
+        """Return the largest resident size of this process so far, MiB."""
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
@@ -135,7 +132,7 @@ class Order:
         theirs.close()
 
     def __call__(self, method: str, *arguments: Any) -> Any:
-        """Call a method of the rival and wait for its answer."""
+        """Call a method of the rival; wait for its result and return it."""
         self.connection.send((method, arguments))
         return self.connection.recv()
 
@@ -147,7 +144,7 @@ class Order:
 
 @contextmanager
 def rivals(work: Work, names: Sequence[str] = ("ours", "plain", "best")) -> Iterator[dict[str, Order]]:
-    """Processes by name; `best` computes in the number format and layout that ours picked."""
+    """Start the processes, by name; `best` uses the number format and layout that `ours` chose."""
     ours = Order("ours", work)
     recorded = ours("about")
     found = {name: ours if name == "ours" else Order(name, work, recorded) for name in names}
@@ -161,7 +158,7 @@ def rivals(work: Work, names: Sequence[str] = ("ours", "plain", "best")) -> Iter
 def take_turns(
     found: dict[str, Order], do: Callable[[Order], float], repeats: int, plain_repeats: int | None = None
 ) -> dict[str, float]:
-    """Median seconds of each rival over `repeats` turns; (a), the slowest, may take part in the first few only."""
+    """Return the median seconds of each rival over `repeats` turns; (a), the slowest, over the first plain_repeats."""
     seconds: dict[str, list[float]] = {name: [] for name in found}
     for turn in range(repeats):
         for name, order in found.items():
@@ -171,8 +168,8 @@ def take_turns(
 
 
 def batches_of(space: NasrlSpace, count: int, seed: int = 0) -> dict[str, list[Architecture]]:
-    """Batches as they come up in a search: random ones; one with two changes each (evolution); drawn from a
-    policy that is converging, which takes nine of ten decisions as its favourite has them.
+    """Return typical batches of a search: random; two mutations of one architecture each (evolution); drawn from a
+    converging policy, which takes nine of ten decisions from its preferred architecture.
     """
     rng = np.random.default_rng(seed)
     favourite = space.sample(rng)
@@ -189,14 +186,14 @@ def batches_of(space: NasrlSpace, count: int, seed: int = 0) -> dict[str, list[A
 
 
 def close(ratios: dict[str, float], about: dict[str, Any]) -> None:
-    """The last lines of a benchmark: how it was computed, the machine with its load, the ratios as JSON."""
+    """Print the last lines of a benchmark: execution settings, the machine with its load, the ratios as JSON."""
     print(f"{about['precision']}, {about['memory_format']}, {about['threads']} threads; {describe()}")
     print(f"load averages {', '.join(f'{load:.1f}' for load in os.getloadavg())}")
     print(json.dumps({name: round(value, 3) for name, value in ratios.items()}))
 
 
 def _random_images(training: int, validation: int) -> ImageData:
-    """Noise in CIFAR-10's shape: time does not depend on what is on the pictures."""
+    """Return noise in CIFAR-10's shape: the time does not depend on the images' content."""
     generator = torch.Generator().manual_seed(0)
 
     def draw(count: int) -> Images:

@@ -1,11 +1,11 @@
-"""How the cost of a child grows with layers, children in a call, and images.
+"""Measure how the cost of a child grows with layers, children in a call, and images.
 
     python -m benchmarks.scaling
     python -m benchmarks.scaling --repeats 5 --filters 36
 
 Random architectures of ENAS's space, scored by rlnas; one of the three varies, the others stay at 12 layers, 30
-children, 1,000 images. Milliseconds a child, and a child and image, medians over repeats. The cost of a child must not
-grow with the number of children. Last line: one JSON object: for each curve its last cost per unit (layer, child,
+children, 1,000 images. Milliseconds per child, and per child and image, medians over repeats. The cost per child must
+not grow with the number of children. Last line: one JSON object: for each curve its last cost per unit (layer, child,
 image) as a multiple of its first.
 """
 

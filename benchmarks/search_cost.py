@@ -1,10 +1,10 @@
-"""Where the time of a search goes.
+"""Print the time that each phase of a search took.
 
     python -m benchmarks.search_cost outputs/nasrl_cifar/2026-01-31_12-00-00
 
 Reads a finished run folder and prints seconds and shares of every phase of the search: training the shared
-weights (warm-up and rounds), evaluation, controller and the rest. Retraining is listed below the line, since
-it is no part of the search. Last line: one JSON object of the shares.
+weights (warm-up and rounds), evaluation, controller and the rest. Retraining is listed separately, since
+it is not part of the search. Last line: one JSON object of the shares.
 """
 
 import argparse

@@ -1,10 +1,10 @@
-"""How long a command takes before it works.
+"""Measure the start-up time of commands.
 
     python -m benchmarks.startup
     python -m benchmarks.startup --repeats 10
 
-Each command runs in a fresh Python, in turn; the best and the median of the repeats are printed, and the median as a
-multiple of what importing torch takes. Last line: one JSON object of those multiples.
+Each command runs in a new Python process, alternating; the best and the median of the repeats are printed, and the
+median as a multiple of the time of importing torch. Last line: one JSON object of those multiples.
 """
 
 import argparse

@@ -1,14 +1,14 @@
-"""The same sweep for every controller: as many settings, the same tables and seeds; fresh seeds are reported.
+"""The same sweep for every controller: equally many settings, same tables and seeds; results are from fresh seeds.
 
     python -m benchmarks.sweep --dry-run                               # how many searches, nothing run
-    python -m benchmarks.sweep --held-out nas-bench-macro_cifar10.json # hours; go on after a stop by the same command
+    python -m benchmarks.sweep --held-out nas-bench-macro_cifar10.json # hours; resume with the same command
     python -m benchmarks.sweep --controllers ppo evolution --tables trap unequal --seeds 10
 
 1. Every setting of GRIDS searches every synthetic table with seeds 0 to SEEDS - 1.
-2. Of each controller the setting of the least mean regret is chosen: the regret is divided by the table's spread
+2. For each controller the setting with the least mean regret is chosen: the regret is divided by the table's spread
    (optimum minus median score, so that 1 is a median architecture), then averaged over checkpoints and tables.
 3. The chosen settings, and the defaults of conf/controller/, search every table, and the held-out one, with fresh seeds
-   from FRESH_FROM on. Only these numbers compare controllers; the held-out table had no part in the choice.
+   from FRESH_FROM on. Only these numbers compare controllers; the held-out table is not used for the choice.
 
 Writes to --out: parts/ (one file for each setting and table; finished ones are kept unless code, versions, table,
 setting or seeds changed), tuning.csv, chosen.json, fresh.csv. No number depends on the number of workers.
@@ -44,7 +44,8 @@ from rlnas.config.build import build_config
 from rlnas.config.plain_data import to_dict
 from rlnas.config.schema import ControllerConfig, NasBenchMacroConfig
 from rlnas.files import write_json, write_text
-from rlnas.spaces import TableSpace, make_table_space
+from rlnas.spaces import TableSpace
+from rlnas.tabular import read_benchmark
 
 CHECKPOINTS = (50, 100, 200, 300)  # architectures
 FRESH_FROM = 100_000  # the first fresh seed
@@ -65,8 +66,15 @@ GRIDS: dict[str, dict[str, tuple[Any, ...]]] = {
     "genetic": {"params.population": (10, 20), "params.mutation_rate": (0.4, 0.8), "params.decision_rate": (0.05, 0.2)},
     "local_search": {"episodes": (1, 2, 3, 4, 5, 6, 8, 10)},  # it has no other option
 }
-CODE = ("controllers", "envs", "evaluators", "spaces", "tabular")  # of rlnas: what a search over a table computes with
-FILES = ("means.py", "reward.py", "search.py", "seeding.py")
+CODE = (
+    "controllers",
+    "envs",
+    "evaluators",
+    "search",
+    "spaces",
+    "tabular",
+)  # of rlnas: what a search over a table computes with
+FILES = ("objective.py", "seeding.py")
 PACKAGES = ("numpy", "torch", "stable-baselines3", "sb3-contrib", "gymnasium")
 
 
@@ -84,7 +92,7 @@ class Part:
     checkpoints: tuple[int, ...]
 
     def key(self) -> dict[str, Any]:
-        """What its numbers depend on."""
+        """Return everything that the results depend on."""
         return {
             "config": self.config,
             "table": space_of(self.table, self.held_out).benchmark.sha256,
@@ -144,13 +152,13 @@ def parse() -> argparse.Namespace:
 
 
 def settings_of(controller: str) -> list[str]:
-    """Every setting of a controller's grid, as overrides of its group: `episodes=5 params.ent_coef=0.01`."""
+    """Return every setting of a controller's grid, as overrides of its group: `episodes=5 params.ent_coef=0.01`."""
     grid = GRIDS[controller]
     return [" ".join(f"{key}={value}" for key, value in zip(grid, one, strict=True)) for one in product(*grid.values())]
 
 
 def controller_config(controller: str, setting: str = "") -> dict[str, Any]:
-    """The group `controller` of conf/ with these overrides, as plain data."""
+    """Return the group `controller` of conf/ with these overrides, as plain data."""
     config = copy.deepcopy(_default(controller))
     for item in setting.split():
         key, _, value = item.partition("=")
@@ -163,7 +171,7 @@ def controller_config(controller: str, setting: str = "") -> dict[str, Any]:
 
 
 def typed(values: dict[str, Any]) -> ControllerConfig:
-    """The options of a controller, checked, for a search over a table."""
+    """Return the checked options of a controller for a search over a table."""
     search = {"warmup_epochs": 0, "epochs_per_round": 0, "random_control": 0}
     whole = {"space": {"name": "nas_bench_macro"}, "evaluator": {"name": "tabular"}, "search": search}
     return build_config({**whole, "controller": values}).controller
@@ -178,7 +186,7 @@ def _default(controller: str) -> dict[str, Any]:
 
 
 def tuning_parts(arguments: argparse.Namespace) -> list[Part]:
-    """All settings on all synthetic tables, with the seeds that choose."""
+    """Return all settings on all synthetic tables, with the seeds for the choice."""
     return [
         Part(
             arguments.out / "parts" / "tuning" / table / f"{controller}_{number}.json",
@@ -197,7 +205,7 @@ def tuning_parts(arguments: argparse.Namespace) -> list[Part]:
 
 
 def fresh_parts(arguments: argparse.Namespace, chosen: dict[str, str], tables: Sequence[str]) -> list[Part]:
-    """The chosen settings, the defaults where they differ, and random search, with seeds that chose nothing."""
+    """Return the chosen settings, the defaults where they differ, and random search, with fresh seeds."""
     wanted = [(controller, setting, controller_config(controller, setting)) for controller, setting in chosen.items()]
     for controller, _, config in list(wanted):
         default = controller_config(controller)
@@ -226,13 +234,17 @@ def fresh_parts(arguments: argparse.Namespace, chosen: dict[str, str], tables: S
 
 @lru_cache(maxsize=16)
 def space_of(table: str, held_out: str | None) -> TableSpace:
-    """The synthetic table of that name, or NAS-Bench-Macro."""
-    return synthetic_space(table) if held_out is None else make_table_space(NasBenchMacroConfig(path=held_out))
+    """Return the synthetic table of that name, or NAS-Bench-Macro from the path `held_out`."""
+    return (
+        synthetic_space(table)
+        if held_out is None
+        else TableSpace("nas_bench_macro", read_benchmark(NasBenchMacroConfig(path=held_out)))
+    )
 
 
 @lru_cache(maxsize=1)
 def code_digest() -> str:
-    """Of the source that a search over a table computes with, and of this benchmark's own."""
+    """Return the SHA-256 of the source code of a search over a table, and of this benchmark's."""
     package = Path(rlnas.__file__).parent
     paths = [path for folder in CODE for path in (package / folder).rglob("*.py")] + [package / name for name in FILES]
     paths += [Path(__file__).parent / name for name in ("bare.py", "synthetic.py")]
@@ -246,7 +258,7 @@ def code_digest() -> str:
 
 
 def run_parts(parts: Sequence[Part], workers: int) -> list[list[list[float]]]:
-    """The regrets (seeds, checkpoints) of each part, in order; those that are not on disk yet are computed."""
+    """Return the regrets (seeds, checkpoints) of each part, in order; compute those that are not on disk."""
     missing = [part for part in parts if kept(part) is None]
     print(f"{len(parts) - len(missing)} of {len(parts)} parts are there", flush=True)
     if workers == 1:
@@ -263,7 +275,7 @@ def run_parts(parts: Sequence[Part], workers: int) -> list[list[list[float]]]:
 
 
 def kept(part: Part) -> list[list[float]] | None:
-    """The regrets of a finished part; None if there is none, or one of other code, seeds or options."""
+    """Read the regrets of a finished part; None if it does not exist or is from other code, seeds or options."""
     try:
         found = json.loads(part.file.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -290,7 +302,7 @@ def run_part(part: Part) -> None:
 
 
 def row(part: Part, regret: Sequence[Sequence[float]]) -> dict[str, Any]:
-    """Mean regret in spreads of the table, and its standard error, at each checkpoint."""
+    """Return the mean regret in spreads of the table, and its standard error, at each checkpoint."""
     benchmark = space_of(part.table, part.held_out).benchmark
     values = np.array(regret) / (benchmark.optimum - float(np.median(benchmark.score)))  # (seeds, checkpoints)
     errors = values.std(axis=0, ddof=1) / np.sqrt(len(values)) if len(values) > 1 else np.full(values.shape[1], np.nan)
@@ -302,13 +314,13 @@ def row(part: Part, regret: Sequence[Sequence[float]]) -> dict[str, Any]:
 
 
 def choose(rows: pd.DataFrame) -> dict[str, str]:
-    """For each controller the setting of the least regret, averaged over tables; the first of equal ones."""
+    """Return each controller's setting with the least regret, averaged over tables; the first in case of a tie."""
     means = rows.groupby(["controller", "setting"], sort=False)["regret"].mean()
     return {str(name): str(means[name].idxmin()) for name in dict.fromkeys(rows["controller"])}
 
 
 def show(rows: pd.DataFrame, table: str) -> None:
-    """What each controller reached on one table, best first."""
+    """Print the results of each controller on one table, best first."""
     places = [name.removeprefix("regret_") for name in rows.columns if name.startswith("regret_")]
     shown = Table(title=f"{table}: regret in spreads of the table, mean ± standard error over fresh seeds")
     for name in ("controller", "setting", "n", *places):

@@ -1,8 +1,8 @@
-"""Tables made by a seeded generator, to choose settings on, so that a real benchmark can stay untouched.
+"""Synthetic tables from a seeded generator, for choosing settings, so that a real benchmark stays unused for it.
 
-They differ in what a search meets: how many columns of how many values, equally wide or not, whether columns act
-alone or together, noise of a query, unit, and local optima. The order of a column's values is shuffled, so that
-no index is special. The true score of an architecture is known; a query returns one of three noisy repeats of it.
+They differ in the number of columns and of values, equal or unequal, in the interaction of columns, noise of a query,
+unit, and local optima. The order of a column's values is shuffled, so that no index is special. The true score of an
+architecture is known; a query returns one of three noisy repeats of it.
 """
 
 import hashlib
@@ -27,10 +27,10 @@ REPEATS = 3
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a table is made.
+    """Parameters of a table.
 
     choices: number of values of each column. landscape: (n, d) values to (n,) scores. noise: standard deviation of a
-    repeat, in standard deviations of the scores (NAS-Bench-Macro: 0.07). unit, offset: of the scores in the end.
+    repeat, in standard deviations of the scores (NAS-Bench-Macro: 0.07). unit, offset: of the final scores.
     """
 
     choices: tuple[int, ...]
@@ -41,7 +41,7 @@ class Recipe:
 
 
 def additive(rows: Integers, choices: tuple[int, ...], rng: np.random.Generator) -> Floats:
-    """Each column acts alone; bad choices cost more than good ones gain, as with accuracies."""
+    """Score columns independently; bad choices lose more than good ones gain, as with accuracies."""
     total = np.zeros(len(rows))
     for column, count in zip(rows.T, choices, strict=True):
         total += rng.normal(size=count)[column]
@@ -49,7 +49,7 @@ def additive(rows: Integers, choices: tuple[int, ...], rng: np.random.Generator)
 
 
 def pairwise(rows: Integers, choices: tuple[int, ...], rng: np.random.Generator) -> Floats:
-    """Columns act alone and, half as strongly in all, in pairs."""
+    """Score columns independently and in pairs; the pairs add half the standard deviation of the single columns."""
     total = np.zeros(len(rows))
     for column, count in zip(rows.T, choices, strict=True):
         total += rng.normal(size=count)[column]
@@ -61,7 +61,7 @@ def pairwise(rows: Integers, choices: tuple[int, ...], rng: np.random.Generator)
 
 
 def rugged(rows: Integers, choices: tuple[int, ...], rng: np.random.Generator) -> Floats:
-    """Kauffman's NK landscape with K = 2: the gain of each column depends on two others too."""
+    """Score by Kauffman's NK landscape with K = 2: the gain of each column also depends on two others."""
     total, d = np.zeros(len(rows)), len(choices)
     for first in range(d):
         others = rng.choice([other for other in range(d) if other != first], size=2, replace=False)
@@ -72,10 +72,10 @@ def rugged(rows: Integers, choices: tuple[int, ...], rng: np.random.Generator) -
 
 
 def trap(rows: Integers, choices: tuple[int, ...], rng: np.random.Generator) -> Floats:
-    """Deceptive blocks of two columns: every single change that improves a block leads away from its best pair.
+    """Score deceptive blocks of two columns: every single change that improves a block leads away from its best pair.
 
-    The best pair, both columns at their last value, is worth 1. The others are worth at most 0.7, the more the nearer
-    they are to both columns at 0, which is a local optimum. With b blocks there are 2^b local optima.
+    The best pair, both columns at their last value, scores 1. The others score at most 0.7, more the closer they are to
+    both columns at 0, which is a local optimum. With b blocks there are 2^b local optima.
     """
     total = np.zeros(len(rows))
     for start in range(0, len(choices), 2):
@@ -97,7 +97,7 @@ TABLES = {
 
 @lru_cache(maxsize=len(TABLES))
 def synthetic_space(name: str) -> TableSpace:
-    """The space of a table of TABLES; the same at every call."""
+    """Return the space of a table of TABLES; the same at every call."""
     recipe = TABLES[name]
     rng = numpy_stream(0, f"synthetic/{name}")
     choices = recipe.choices

@@ -1,10 +1,10 @@
-"""Is a search over a table limited by its policy, or by us?
+"""Is the speed of a search over a table limited by its policy, or by rlnas?
 
     python -m benchmarks.tabular --path nas-bench-macro_cifar10.json --architectures 1000
 
-For each controller: architectures a second of a whole run on NAS-Bench-Macro (one process, after the imports),
-and the share of its time in the controller. Then PPO's run, without self-imitation, against the same PPO on the
-least environment that can hold the table: medians over repeats, alternating. Last line: one JSON object.
+For each controller: architectures/s of a whole run on NAS-Bench-Macro (one process, after the imports), and the
+share of its time in the controller. Then PPO's run, without self-imitation, against the same PPO on a minimal
+environment of the table: medians over repeats, alternating. Last line: one JSON object.
 """
 
 import argparse
@@ -27,13 +27,13 @@ import rlnas
 from benchmarks.machine import describe
 from rlnas.config.schema import NasBenchMacroConfig
 from rlnas.runs.environment import read_environment
-from rlnas.spaces import make_table_space
+from rlnas.tabular import read_benchmark
 
 CONTROLLERS = ("ppo", "a2c", "trpo", "reinforce", "random", "evolution", "local_search", "genetic")
 
 
 class Minimal(gymnasium.Env[NDArray[np.float32], int]):
-    """Choose one of three, eight times; the observation is what was chosen, one-hot, and nothing is written down."""
+    """Eight steps with one of three actions; the observation has the one-hot actions so far; nothing is recorded."""
 
     def __init__(self, observed: NDArray[np.float64]):
         self.observed = observed
@@ -44,14 +44,14 @@ class Minimal(gymnasium.Env[NDArray[np.float32], int]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[NDArray[np.float32], dict[str, Any]]:
-        """Nothing is chosen."""
+        """Start an episode without actions."""
         self.state = np.zeros(32, np.float32)
         self.step_number, self.code = 0, 0
         self.state[24] = 1
         return self.state.copy(), {}
 
     def step(self, action: int) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
-        """One layer."""
+        """Choose one layer."""
         self.state[3 * self.step_number + int(action)] = 1
         self.state[24:] = 0
         self.code = 3 * self.code + int(action)
@@ -63,7 +63,7 @@ class Minimal(gymnasium.Env[NDArray[np.float32], int]):
 
 
 def run(path: Path, controller: str, architectures: int, *more: str) -> dict[str, Any]:
-    """A whole run of ours: result.json, with the wall time of the call as `wall`."""
+    """Run rlnas; return result.json, with the wall time of the call as `wall`, in seconds, and its `config`."""
     with tempfile.TemporaryDirectory() as folder:
         began = time.perf_counter()
         made = rlnas.run(
@@ -84,7 +84,7 @@ def run(path: Path, controller: str, architectures: int, *more: str) -> dict[str
 
 
 def minimal(config: dict[str, Any], observed: NDArray[np.float64], architectures: int) -> float:
-    """Seconds of the same PPO on the minimal environment."""
+    """Return the seconds of the same PPO on the minimal environment."""
     controller = config["controller"]
     envs = DummyVecEnv([lambda: Minimal(observed)] * controller["episodes"])
     params = {"n_steps": 8, "batch_size": 8 * controller["episodes"], "device": "cpu", **controller["params"]}
@@ -99,7 +99,7 @@ def main() -> None:
     parser.add_argument("--architectures", type=int, default=1000)
     parser.add_argument("--repeats", type=int, default=3)
     arguments = parser.parse_args()
-    observed = make_table_space(NasBenchMacroConfig(path=str(arguments.path))).benchmark.observed
+    observed = read_benchmark(NasBenchMacroConfig(path=str(arguments.path))).observed
     run(arguments.path, "ppo", 20)  # imports
     table = Table(title=f"{arguments.architectures} architectures of NAS-Bench-Macro, one run each")
     for column in ("controller", "architectures/s", "in the controller"):
@@ -112,7 +112,7 @@ def main() -> None:
     Console(width=100).print(table)
     ours, theirs = [], []
     for _ in range(arguments.repeats):
-        # the other side has no self-imitation to pay for
+        # the other side has no self-imitation
         found = run(arguments.path, "ppo", arguments.architectures, "controller.imitation.weight=0")
         ours.append(found["wall"])
         theirs.append(minimal(found["config"], observed, arguments.architectures))

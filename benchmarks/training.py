@@ -1,11 +1,11 @@
-"""How fast the shared weights are trained.
+"""Measure the training speed of the shared weights.
 
     python -m benchmarks.training
     python -m benchmarks.training --steps 10 --batch 128 --layers 12 --filters 36
 
 Steps on random architectures of ENAS's space, one architecture each: augmentation, forward, backward, clipping,
-Nesterov SGD. (a) and (b) as in benchmarks.children, each architecture a module of its own. Seconds are medians
-over repeats in which the three take turns. Last line: one JSON object of the ratios.
+Nesterov SGD. (a) and (b) as in benchmarks.children, with one module for each architecture. Seconds are medians over
+repeats in which the three alternate. Last line: one JSON object of the ratios.
 """
 
 import argparse

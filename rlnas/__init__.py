@@ -2,8 +2,8 @@
 
 space = rlnas.make_space("nasrl", layers=8)
 env = rlnas.make_env(space, evaluator)            # or gymnasium.make("rlnas/NAS-v0", space=..., evaluator=...)
-folder = rlnas.run(["+experiment=nasrl_digits"])  # the command line as a call
-child = rlnas.load_child(folder)                  # the network it found, a torch module
+folder = rlnas.run(["+experiment=nasrl_digits"])  # a run, as from the command line
+child = rlnas.load_child(folder)                  # the found network, a torch module
 """
 
 from typing import TYPE_CHECKING, Any
@@ -37,7 +37,7 @@ def __getattr__(name: str) -> Any:
 
 
 def _register() -> None:
-    """Make `gymnasium.make("rlnas/NAS-v0", ...)` work once rlnas is imported."""
+    """Register "rlnas/NAS-v0" for `gymnasium.make`."""
     import gymnasium
 
     gymnasium.register(id="rlnas/NAS-v0", entry_point="rlnas.api:make_env")

@@ -1,6 +1,6 @@
-"""The command line: hydra composes, errors a person can read come out, exit codes tell.
+"""The command line: compose the configuration with hydra, run, and report errors in one line on stderr.
 
-Exit codes: 0 done, 1 an error that the line on stderr explains, 130 interrupted (resumable).
+Exit codes: 0 done, 1 an error, explained on stderr, 130 interrupted (resumable).
 """
 
 import logging
@@ -38,19 +38,19 @@ log = logging.getLogger("rlnas")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit code."""
+    """Run the command line; return the exit code."""
     occupy_standard_descriptors()
     given = list(sys.argv[1:] if arguments is None else arguments)
     with safe_streams(), process_unchanged(), caches_elsewhere():
         _wait_without_spinning()
-        os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # hydra then raises, and the handlers below speak
-        logging.raiseExceptions = False  # on a full disk each log line would print a traceback
-        signal.signal(signal.SIGTERM, signal.default_int_handler)  # a job scheduler's stop is a Ctrl-C
+        os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # hydra then raises, and `_main` reports
+        logging.raiseExceptions = False  # else each log line prints a traceback on a full disk
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # treat a job scheduler's SIGTERM as Ctrl-C
         return _main(given)
 
 
 def _main(given: list[str]) -> int:
-    folder: list[Path] = []  # of the run that was begun, for the word on how to go on
+    folder: list[Path] = []  # of the started run, for the hint on how to resume it
     try:
         if (path := resume_path(given)) is not None:
             folder.append(path)
@@ -63,9 +63,9 @@ def _main(given: list[str]) -> int:
     except (HydraException, OmegaConfBaseException) as error:
         return _fail(_readable(error))
     except KeyboardInterrupt:
-        hint = f"; go on with: {run_command(resume=shown(folder[-1]))}" if folder else ""
+        hint = f"; resume it with: {run_command(resume=shown(folder[-1]))}" if folder else ""
         if not folder and Folders.sweep is not None:  # its jobs run in other processes
-            hint = f"; go on with each of its runs by: {run_command(resume=shown(Folders.sweep) / 'RUN')}"
+            hint = f"; resume each of its runs with: {run_command(resume=shown(Folders.sweep) / 'RUN')}"
         print(f"\nrlnas: stopped{hint}", file=sys.stderr)
         return 130
     except OSError as error:
@@ -74,19 +74,19 @@ def _main(given: list[str]) -> int:
 
 
 def _wait_without_spinning() -> None:
-    """Have torch's threads give up their core after some microseconds of waiting, unless the user says otherwise.
+    """Make torch's waiting threads release their core after some microseconds, unless the user configured it.
 
-    libgomp lets them spin for milliseconds at the end of every operator. Beside other work the thread they wait for
-    is often the one without a core, and a run takes a hundred times longer. Read once, when torch is loaded.
+    By default libgomp's threads spin for milliseconds at the end of every operator. Under other load the thread they
+    wait for often has no core, and a run takes a hundred times longer. libgomp reads this once, when torch is loaded.
     """
     if "OMP_WAIT_POLICY" not in os.environ:
-        os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # what libgomp itself takes once it knows of too many threads
+        os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # libgomp's default with more threads than cores
 
 
 def run(overrides: Sequence[str] = ()) -> Path:
-    """The command line as a call: `rlnas.run(["+experiment=nasrl_digits", "seed=1"])`; returns the run folder.
+    """Run as from the command line: `rlnas.run(["+experiment=nasrl_digits", "seed=1"])`; return the run folder.
 
-    Takes what `python -m rlnas` takes, but for `-m` and other flags. The caller's process stays as it was: global
+    Accepts the overrides of `python -m rlnas`, but no flags such as `-m`. Restores the caller's process state: global
     random streams, torch's settings, hydra's state, logging, environment. Raises RlnasError.
     """
     given = list(overrides)
@@ -105,14 +105,14 @@ def run(overrides: Sequence[str] = ()) -> Path:
 
 
 def _launch(arguments: list[str], folder: list[Path]) -> None:
-    """A new run, or with -m several and their comparison, each in a folder of its own."""
+    """Start a new run, or with -m several and their comparison, each run in its own folder."""
     failures: list[RlnasError] = []
     launched_by = os.getpid()
 
     def task(composed: Any) -> float | None:
         path = Path(raw(HydraConfig.instance().cfg, "hydra.runtime.output_dir"))
         several = HydraConfig.get().mode == RunMode.MULTIRUN
-        # hydra/launcher=joblib runs this in processes of its own, to which a copy of this function goes
+        # hydra/launcher=joblib runs a copy of this function in other processes
         logging.raiseExceptions = False
         elsewhere = os.getpid() != launched_by
         claimed = Claim(path) if several or Folders.run is None else Claim(path, Folders.run.made)
@@ -126,12 +126,12 @@ def _launch(arguments: list[str], folder: list[Path]) -> None:
             folder.clear()
             if several:
                 _fail(f"{path.name}: {error}")
-                raise  # hydra marks the job as failed and goes on with the next
-            failures.append(error)  # hydra would print it as a crash
+                raise  # hydra marks the job as failed and starts the next
+            failures.append(error)  # hydra would print a traceback
             return None
 
     Folders.run = Folders.sweep = None
-    sys.argv = [sys.argv[0], *Folders.asked(arguments)]  # hydra reads it
+    sys.argv = [sys.argv[0], *Folders.asked(arguments)]  # read by hydra
     try:
         hydra.main(version_base=None, config_path=str(CONF), config_name="config")(task)()
     except Refused as refused:
@@ -145,7 +145,7 @@ def _launch(arguments: list[str], folder: list[Path]) -> None:
 
 
 def _resume(path: Path, arguments: list[str]) -> None:
-    """Go on with the run of `path`, with the configuration it was started with."""
+    """Resume the run in `path` with the configuration it was started with."""
     config = resumed_config(path, arguments, _compose)
     with locked(path) as file:
         try:
@@ -161,10 +161,10 @@ def _resume(path: Path, arguments: list[str]) -> None:
 def _begin(
     claimed: Claim, composed: Any, arguments: list[str], *, sweeping: bool = False, elsewhere: bool = False
 ) -> dict[str, Any]:
-    """Do a new run in its folder; returns its result.
+    """Run a new run in its folder; return its result.
 
-    sweeping: a run that failed before it did anything keeps its folder, for the comparison to say so. elsewhere:
-    in a process of its own, beside others.
+    sweeping: keep the folder of a run that failed before it did anything, so that the comparison lists it. elsewhere:
+    the run has its own process, beside others.
     """
     path, task = claimed.path, without_hydra(composed)
     logged = (path / LOG).exists()
@@ -173,7 +173,7 @@ def _begin(
             config = _checked(path, task, arguments, sweeping)
         except RlnasError:
             if not logged and not file.tell():
-                (path / LOG).unlink(missing_ok=True)  # nothing was written: the folder is as it was
+                (path / LOG).unlink(missing_ok=True)  # nothing was written: restore the folder
             if not sweeping:
                 give_back(claimed)
             raise
@@ -184,7 +184,7 @@ def _begin(
                 config.progress = "plain"  # live bars of several processes would write over each other
             return _run_in(config, path, file, arguments)
         except Unwritable:
-            raise  # with space on the disk the run can go on
+            raise  # the run can be resumed when the disk has space again
         except RlnasError:
             if not sweeping:
                 give_back(claimed)
@@ -192,7 +192,7 @@ def _begin(
 
 
 def _checked(path: Path, task: Any, arguments: list[str], sweeping: bool) -> Config:
-    """The configuration of a new run in `path`; RlnasError, before anything was removed, if one of them is wrong."""
+    """Return the configuration of a new run in `path`. Raises RlnasError, before any removal, if either is invalid."""
     check_unused(path)
     try:
         config = build_config(task)
@@ -215,7 +215,7 @@ def _compose(overrides: list[str], with_hydra: bool = False) -> Any:
 
 
 def _readable(error: Exception) -> str:
-    """Hydra's message in one line, without its search path, and with the keys there are."""
+    """Return hydra's message in one line, without its search path and with the known keys."""
     text = str(error)
     unknown = re.match(r"Could not override '([\w.]+)'", text)
     if unknown and not unknown[1].startswith("hydra"):
@@ -227,14 +227,14 @@ def _readable(error: Exception) -> str:
 
 
 def _run_in(config: Config, folder: Path, file: TextIO, arguments: list[str]) -> dict[str, Any]:
-    """Run, or go on with, the job of `folder`, whose lock and log is `file`; returns its result."""
+    """Start or resume the run of `folder`, whose lock and log is `file`; return its result."""
     from rlnas.runs.environment import saved_config, write_environment
 
     if saved_config(folder) is None:
         write_environment(folder, config, arguments=arguments)  # from here on the run can be resumed
     with _logging_to(file):
         try:
-            from rlnas.search.job import run_job  # torch and the rest: not for --help
+            from rlnas.search.job import run_job  # imports torch, which --help does not need
 
             return run_job(config, folder)
         except RlnasError as error:
@@ -244,7 +244,7 @@ def _run_in(config: Config, folder: Path, file: TextIO, arguments: list[str]) ->
 
 @contextmanager
 def _logging_to(file: TextIO) -> Iterator[None]:
-    """Everything to the log `file`, warnings to stderr too."""
+    """Write all records to the log `file` during the block, and warnings to stderr too."""
     kept = logging.StreamHandler(file)
     kept.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     screen = logging.StreamHandler(sys.stderr)

@@ -20,7 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Write and show the comparison; the exit status, 1 with one line on stderr on RlnasError."""
     parser = argparse.ArgumentParser(
         prog="python -m rlnas.compare",
-        description="Compare runs: tables, tests and curves as comparison.csv, comparison.md and comparison.html.",
+        description="Compare runs: tables, tests and curves as comparison.csv and comparison.html.",
     )
     parser.add_argument("folder", nargs="+", help="a run folder, or one that holds some, as a sweep's does")
     parser.add_argument("--out", help="where to write: by default the one sweep folder given, else outputs/comparison")
@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     occupy_standard_descriptors()
     given = parser.parse_args(arguments)
-    from rlnas.report.comparison import write_comparison  # matplotlib, scipy and torch: not for --help
+    from rlnas.report.comparison import write_comparison  # slow to import, and not needed for --help
 
     with safe_streams():  # `| head` may have seen enough
         try:
@@ -47,7 +47,7 @@ def show(comparison: "Comparison") -> None:
     """The answer, what limits it, and the table, on the screen."""
     from rich.console import Console
 
-    from rlnas.report.comparison import words
+    from rlnas.report.comparison import frame, words
     from rlnas.report.comparison.tables import screen
 
     console = Console(highlight=False)
@@ -56,9 +56,9 @@ def show(comparison: "Comparison") -> None:
     console.print(words.answer(comparison), markup=False, soft_wrap=True)
     for warning in comparison.warnings:
         console.print(f"warning: {warning}", markup=False, soft_wrap=True)
-    for folder, _, reason in words.left_out(comparison):
-        console.print(f"left out: {folder}: {reason}", markup=False, soft_wrap=True)
-    console.print(screen(comparison, narrow=console.width < NARROW))
+    for item in comparison.left_out:
+        console.print(f"left out: {item.name}: {item.told}", markup=False, soft_wrap=True)
+    console.print(screen(comparison, frame(comparison), narrow=console.width < NARROW))
 
 
 if __name__ == "__main__":

@@ -1,16 +1,16 @@
-"""The exceptions whose message is meant for the person at the keyboard."""
+"""Exceptions whose messages are written for the user."""
 
 
 class RlnasError(Exception):
-    """What was expected, what came, the likely cause and what to do, in one line.
+    """An error whose message has the expected and actual value, the likely cause and the remedy, in one line.
 
     The command line prints the message without a traceback and exits with status 1.
     """
 
 
 class Diverged(RlnasError):
-    """The loss of a training is no longer finite."""
+    """The loss of a training is not finite."""
 
 
 class Unwritable(RlnasError):
-    """A file cannot be written; what was there stays."""
+    """A file cannot be written; an existing file stays."""

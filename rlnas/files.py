@@ -1,8 +1,9 @@
-"""Paths, and atomic writes: a reader, or a crash, sees the old file or the new one, never a part."""
+"""Paths, and atomic writes: readers see the old file or the new one, never a part, also after a crash."""
 
 import errno
 import json
 import os
+import secrets
 from pathlib import Path
 from typing import Any
 
@@ -10,21 +11,32 @@ from rlnas.errors import RlnasError, Unwritable
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write, flush to disk, then rename over `path`.
+    """Write a file atomically; see `replace`.
 
-    Raises RlnasError when the file cannot be written (no space, no permission); what was there stays.
+    Raises RlnasError when the file cannot be written (no space, no permission); an existing file stays.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with open(temporary, "wb") as file:
+        replace(path, content)
+    except OSError as error:
+        raise unwritable(path, error) from error
+
+
+def replace(path: Path, content: bytes, mode: int = 0o666) -> None:
+    """Write a temporary file beside `path`, flush it to disk, then rename it to `path`.
+
+    mode: largest permission bits of the file; the umask is applied as well. Raises OSError; an existing file stays.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
+    try:
+        with open(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode), "wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError as error:
+        os.replace(temporary, path)  # in the same folder, hence atomic
+    except BaseException:
         temporary.unlink(missing_ok=True)
-        raise unwritable(path, error) from error
+        raise
 
 
 def write_text(path: Path, content: str) -> None:
@@ -33,15 +45,15 @@ def write_text(path: Path, content: str) -> None:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write plain data as JSON; see `write_bytes`. NaN is refused, null is the word for nothing."""
+    """Write plain data as JSON; see `write_bytes`. NaN raises ValueError; use None for a missing value."""
     write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
 
 
 def unwritable(path: Path, error: OSError) -> Unwritable:
-    """The error of a failed write."""
+    """Return the error of a failed write."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return Unwritable(
-            f"no space left for {path}; what was written before it is kept. Free some space, then go on with "
+            f"no space left for {path}; what was written before it is kept. Free some space, then resume with "
             "resume=RUN_FOLDER"
         )
     return Unwritable(
@@ -50,10 +62,10 @@ def unwritable(path: Path, error: OSError) -> Unwritable:
 
 
 def expand(path: str | Path) -> Path:
-    """The path with a leading ~ or ~user replaced by that home folder, as a shell does.
+    """Return the path with a leading ~ or ~user replaced by that home folder, as in a shell.
 
-    A folder that is itself called ~x is ./~x; its path becomes absolute, so that nobody takes it for a home later.
-    Raises RlnasError where the home folder is not known, as for a container's user id.
+    A folder named ~x is given as ./~x; its path becomes absolute, so that later calls do not expand it.
+    Raises RlnasError if the home folder is unknown, as for a container's user id.
     """
     if isinstance(path, str) and not path.startswith("~"):
         found = Path(path)

@@ -1,8 +1,8 @@
-"""One seed, many independent and named random streams; reading and restoring the global ones.
+"""Named, independent random streams from one seed; save and restore the global generators.
 
-Everything of ours draws from a stream of its own, so switching one part off (augmentation, say) does not
-shift the draws of another. Only libraries that must (stable-baselines3 and torch's distributions) use the
-global generators, and those are saved and restored with every checkpoint.
+Each part of rlnas draws from its own stream, so switching one part off (such as augmentation) does not shift the
+draws of another. Only stable-baselines3 and torch's distributions use the global generators, which are saved and
+restored with every checkpoint.
 """
 
 import hashlib
@@ -14,25 +14,25 @@ import torch
 
 
 def stream_seed(seed: int, name: str) -> int:
-    """A seed in [0, 2^63) for the stream `name` of the run seeded with `seed`."""
+    """Return a seed in [0, 2^63) for the stream `name` of the run seeded with `seed`."""
     digest = hashlib.sha256(f"{seed}/{name}".encode()).digest()
     return int.from_bytes(digest[:8], "big") >> 1
 
 
 def numpy_stream(seed: int, name: str) -> np.random.Generator:
-    """An independent numpy generator for the stream `name`."""
+    """Return an independent numpy generator for the stream `name`."""
     return np.random.Generator(np.random.PCG64(stream_seed(seed, name)))
 
 
 def torch_stream(seed: int, name: str, device: torch.device | str = "cpu") -> torch.Generator:
-    """An independent torch generator on `device` for the stream `name`."""
+    """Return an independent torch generator on `device` for the stream `name`."""
     return torch.Generator(device=device).manual_seed(stream_seed(seed, name))
 
 
 def global_rng_state() -> dict[str, Any]:
-    """The state of python's, numpy's and torch's global CPU generators, as plain data and tensors.
+    """Return the state of python's, numpy's and torch's global CPU generators, as plain data and tensors.
 
-    Controllers live on the CPU and everything else draws from its own streams, so the GPU's are of no matter.
+    GPU generators are not needed: controllers run on the CPU, and all other parts draw from their own streams.
     """
     kind, keys, position, has_gauss, gauss = np.random.get_state(legacy=True)  # noqa: NPY002 - SB3 draws from it
     return {
@@ -43,7 +43,7 @@ def global_rng_state() -> dict[str, Any]:
 
 
 def set_global_rng_state(state: dict[str, Any]) -> None:
-    """Restore what `global_rng_state` returned; to be called last, after everything that draws."""
+    """Restore what `global_rng_state` returned. Call it last, after everything that draws."""
     version, internal, gauss = state["python"]
     random.setstate((version, tuple(internal), gauss))
     kind, keys, position, has_gauss, gauss = state["numpy"]

@@ -1,18 +1,23 @@
-"""The real command line in a subprocess, on a run small enough for a test."""
+"""The command line, in this process or one of its own, on a run small enough for a test."""
 
 import csv
+import io
 import json
 import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterable
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import PIL.Image
+import pytest
 
 from rlnas.data import ImageData
 
+T = TypeVar("T")
 # digits, shrunken to a few seconds; nothing measured, so that two runs compute alike
 TINY = (
     "data.limit=300",
@@ -32,7 +37,13 @@ TINY = (
     "execution.precision=float32",
     "execution.memory_format=channels_last",
     "progress=plain",
+    "report=false",
 )
+
+
+def by_default(every: Iterable[T], *chosen: T) -> list[Any]:
+    """Parameters of a test: those chosen for the default run, and the others, marked as thorough."""
+    return [one if one in chosen else pytest.param(one, marks=pytest.mark.thorough) for one in every]
 
 
 def environment(**extra: str) -> dict[str, str]:
@@ -54,11 +65,25 @@ def start(*arguments: str, cwd: Path, **extra: str) -> "subprocess.Popen[str]":
     )
 
 
-def rlnas(*arguments: str, cwd: Path, **extra: str) -> "subprocess.CompletedProcess[str]":
+def in_a_process(*arguments: str, cwd: Path, **extra: str) -> "subprocess.CompletedProcess[str]":
     """`python -m rlnas ...`, finished."""
     process = start(*arguments, cwd=cwd, **extra)
     out, err = process.communicate(timeout=300)
     return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+
+def rlnas(*arguments: str, cwd: Path, **extra: str) -> "subprocess.CompletedProcess[str]":
+    """The same in this process, without the seconds that importing torch takes: the command line's own function."""
+    from rlnas.cli import main
+    from rlnas.process.caller import torch_unchanged
+
+    out, err = io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err), torch_unchanged():
+        patch.chdir(cwd)
+        for name, value in environment(**extra).items():
+            patch.setenv(name, value)
+        status = main(arguments)
+    return subprocess.CompletedProcess(arguments, status, out.getvalue(), err.getvalue())
 
 
 def history(folder: Path) -> list[dict[str, str]]:

@@ -2,6 +2,7 @@
 
 import io
 import os
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,15 +12,17 @@ import pytest
 import torch
 from hypothesis import settings
 
-from rlnas.config.schema import ChildConfig, RewardConfig
+from rlnas.config.schema import ChildConfig, ObjectiveConfig
 from rlnas.data import ImageData, Images
 from rlnas.data.augment import Augmentation
 from rlnas.data.images import Decoded, statistics
-from rlnas.evaluators import Score
+from rlnas.envs.scorer import Scorer
+from rlnas.evaluators import Evaluator, Score
 from rlnas.execution.settings import Execution
 from rlnas.networks.graph import Graph
-from rlnas.objective import Scorer, Shaping
+from rlnas.objective import Objective
 from rlnas.spaces import Architecture, NasrlFactoredSpace, NasrlSpace, Space
+from rlnas.spaces.networks import Networks
 
 settings.register_profile("untimed", deadline=None)  # a busy machine must not fail a test
 settings.load_profile("untimed")
@@ -27,7 +30,7 @@ settings.load_profile("untimed")
 torch.set_num_threads(1)  # for tensors this small threads only wait for each other: 17 times slower on a busy machine
 
 
-class Matching:
+class Matching(Evaluator):
     """An evaluator without training: the accuracy is the share of decisions that equal the target's."""
 
     def __init__(self, target: Architecture):
@@ -36,7 +39,7 @@ class Matching:
 
     def evaluate(self, architectures: Sequence[Architecture]) -> list[Score]:
         self.calls.append(list(architectures))
-        return [Score(float(np.mean(np.equal(a, self.target)))) for a in architectures]
+        return [Score({"accuracy": float(np.mean(np.equal(a, self.target)))}) for a in architectures]
 
     @property
     def seen(self) -> list[Architecture]:
@@ -49,7 +52,7 @@ def scorer() -> Callable[..., Scorer]:
 
     def make(space: Space, target: Architecture | None = None) -> Scorer:
         evaluator = Matching(space.unrank(2 * space.size // 3) if target is None else target)
-        return Scorer(evaluator, Shaping(RewardConfig(), space))
+        return Scorer(evaluator, Objective(ObjectiveConfig(), space))
 
     return make
 
@@ -106,6 +109,16 @@ def graph_of() -> Callable[..., Graph]:
 
 
 @pytest.fixture
+def networks() -> Callable[[Space], Networks]:
+    """networks(space): its networks for the images of `data`."""
+
+    def make(space: Space) -> Networks:
+        return Networks(space, image_channels=1, image_size=8, classes=3)
+
+    return make
+
+
+@pytest.fixture
 def child_config() -> Callable[..., ChildConfig]:
     """child_config(**changes): small batches, nothing random unless asked for."""
 
@@ -126,3 +139,17 @@ def through_disk() -> Callable[[Any], Any]:
         return torch.load(file, weights_only=True)
 
     return copy
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark as thorough, of a test with variants(n), all parameter sets but the first n."""
+    seen: Counter[str] = Counter()
+    for item in items:
+        marker = item.get_closest_marker("variants")
+        if marker is None:
+            continue
+        test = item.nodeid.partition("[")[0]
+        seen[test] += 1
+        if seen[test] > marker.args[0]:
+            item.add_marker(pytest.mark.thorough)

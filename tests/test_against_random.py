@@ -56,7 +56,7 @@ def test_random_ones_obey_the_limit_too():
     limit = sorted(map(sum, free))[5]
     bound = draw(space, 20, limit, sum, seed=3)
     assert max(map(sum, bound)) <= limit < max(map(sum, free))
-    with pytest.raises(RlnasError, match=r"select\.max_flops=-1"):
+    with pytest.raises(RlnasError, match=r"objective\.limits\.flops=-1"):
         draw(space, 1, -1, sum, seed=3)
 
 

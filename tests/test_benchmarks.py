@@ -9,19 +9,19 @@ from benchmarks.children import main as children
 from benchmarks.plain import PlainChild, score
 from benchmarks.rivals import batches_of
 from rlnas.children.supernet import Supernet
-from rlnas.config.schema import EvaluatorConfig
+from rlnas.config.schema import SharedWeightsConfig
 from rlnas.evaluators import SharedWeightsEvaluator
 from rlnas.spaces import NasrlSpace
 
 
 @pytest.mark.parametrize("merge", ["sum", "concat"])
-def test_plain_modules_score_as_merged_children_do(data, execution, child_config, graph_of, merge):
+def test_plain_modules_score_as_merged_children_do(data, execution, child_config, graph_of, networks, merge):
     space = NasrlSpace(4, filters=4, reductions=1, merge=merge)
     batch = batches_of(space, 6)["mutated"]
     net = Supernet(child_config(), data, track_statistics=False, execution=execution, seed=0)
-    net.train([graph_of(space, one) for one in batch] * 4, 24, what="test")
-    config = EvaluatorConfig(images=0, batch_size=12)
-    evaluator = SharedWeightsEvaluator(config, net, data, lambda one: graph_of(space, one), seed=0)
+    net.train([graph_of(space, one) for one in batch] * 4, 24)
+    config = SharedWeightsConfig(images=0, batch_size=12)
+    evaluator = SharedWeightsEvaluator(config, net, data, networks(space), seed=0)
     merged = [found.accuracy for found in evaluator.evaluate(batch)]
     plain = [PlainChild(graph_of(space, one), net.weights, execution) for one in batch]
     assert score(plain, data, 12, execution) == merged

@@ -45,6 +45,7 @@ def assert_one_run(folder: Path, seed: int) -> None:
     assert f"- seed={seed}\n" in (folder / ".hydra" / "overrides.yaml").read_text()
 
 
+@pytest.mark.thorough
 def test_runs_begun_at_once_by_a_shell(here: Path) -> None:
     """The name is of the year, so that they are begun in the same one."""
     stamped = "hydra.run.dir=out/${now:%Y}"
@@ -57,6 +58,7 @@ def test_runs_begun_at_once_by_a_shell(here: Path) -> None:
     assert {record(folder)["config"]["seed"] for folder in folders} == {0, 1}
 
 
+@pytest.mark.thorough
 def test_sweeps_begun_at_once(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     stamped = "hydra.sweep.dir=out/s_${now:%Y}"
     for seeds in ((0, 1), (2, 3)):
@@ -70,6 +72,7 @@ def test_sweeps_begun_at_once(here: Path, capsys: pytest.CaptureFixture[str]) ->
     assert f"comparison: out/{second.name}/comparison.html" in capsys.readouterr().out
 
 
+@pytest.mark.thorough
 def test_a_sweep_into_a_folder_that_is_named_adds_to_it_and_writes_over_nothing(
     here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -85,7 +88,7 @@ def test_a_taken_folder_is_not_touched(here: Path, capsys: pytest.CaptureFixture
     assert main([*RUN, "hydra.run.dir=run"]) == 0
     before = {path: path.read_bytes() for path in (here / "run").rglob("*") if path.is_file()}
     assert main([*RUN, "seed=1", "hydra.run.dir=run"]) == 1
-    assert "already holds a run; go on with it by python -m rlnas resume=run," in capsys.readouterr().err
+    assert "already holds a run; resume it with python -m rlnas resume=run," in capsys.readouterr().err
     assert {path: path.read_bytes() for path in (here / "run").rglob("*") if path.is_file()} == before
 
 
@@ -99,6 +102,7 @@ WRONG = {
 }
 
 
+@pytest.mark.variants(2)
 @pytest.mark.parametrize("wrong", WRONG.values(), ids=WRONG)
 @pytest.mark.parametrize("folder", [["hydra.run.dir=deep/run"], []], ids=["named", "stamped"])
 def test_a_run_that_did_nothing_leaves_nothing(wrong: list[str], folder: list[str], here: Path) -> None:
@@ -125,7 +129,7 @@ def test_resuming_a_run_that_did_nothing_says_what_to_do(here: Path, capsys: pyt
     assert main(["resume='r n'"]) == 1
     said = capsys.readouterr().err
     assert "has no column c" in said
-    assert f"begin it anew with other arguments: python -m rlnas ARGUMENTS {typed('hydra.run.dir', 'r n')}" in said
+    assert f"start it again with other arguments: python -m rlnas ARGUMENTS {typed('hydra.run.dir', 'r n')}" in said
 
 
 def interrupted(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -135,17 +139,18 @@ def interrupted(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr("rlnas.search.rounds.Search.run", stop)
+        patched.setattr("rlnas.search.rounds.Rounds.run", stop)
         assert main(arguments) == 130
 
 
+@pytest.mark.variants(1)
 @pytest.mark.parametrize("moved", ["b=c/t.csv", "~/t é.csv"])
 def test_a_table_that_moved_is_named(
     moved: str, here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("HOME", str(here / "home"))
     interrupted([*RUN, "hydra.run.dir=run"], monkeypatch)
-    assert "stopped; go on with: python -m rlnas resume=run\n" in capsys.readouterr().err
+    assert "stopped; resume it with: python -m rlnas resume=run\n" in capsys.readouterr().err
     place = Path(moved).expanduser()
     place.parent.mkdir(parents=True)
     shutil.move(here / "t.csv", place)
@@ -155,7 +160,7 @@ def test_a_table_that_moved_is_named(
     assert "python -m rlnas resume=run space.path=FILE" in said
     write_table(place.with_name("other.csv"), first=9)
     assert main(["resume=run", f'space.path="{Path(moved).with_name("other.csv")}"']) == 1
-    assert "was begun with another table" in capsys.readouterr().err
+    assert "was started with another table" in capsys.readouterr().err
     assert main(["resume=run", f'space.path="{moved}"']) == 0
     assert record(here / "run")["config"]["space"]["path"] == moved
     assert rlnas.load_result(here / "run")["children_evaluated"] == 8
@@ -175,6 +180,7 @@ def test_other_arguments_than_places_are_compared(
 NAMES = ["a=b(c)", "é 你", "it's", "$HOME;ls", "-m", "~x", "2026_01", "[1,2]", "a\\", "${x}"]
 
 
+@pytest.mark.variants(2)
 @pytest.mark.parametrize("name", NAMES)
 def test_printed_commands_name_any_folder(
     name: str, here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -182,7 +188,7 @@ def test_printed_commands_name_any_folder(
     """What a shell makes of the printed line, given to the program."""
     interrupted([*RUN, *shlex.split(typed("hydra.run.dir", f"./{name}"))], monkeypatch)
     assert (here / name / "environment.json").exists()
-    line = capsys.readouterr().err.strip().partition("go on with: ")[2]
+    line = capsys.readouterr().err.strip().partition("resume it with: ")[2]
     *python, word = shlex.split(line)
     assert python == ["python", "-m", "rlnas"]
     assert main([word]) == 0

@@ -20,7 +20,7 @@ from rlnas.sweep import Folders, objective
 from tests.command import TINY, rlnas
 from tests.report.comparison_folders import write_run, write_sweep
 
-FILES = {"comparison.csv", "comparison.md", "comparison.html"}
+FILES = {"comparison.csv", "comparison.html"}
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def test_single_runs_are_compared_elsewhere(
     assert files(tmp_path / "outputs" / "comparison") == FILES
     assert main([*runs, "--out", "here/there"]) == 0
     assert files(tmp_path / "here" / "there") == FILES
-    assert "sweep/0_random_s0 " in (tmp_path / "here" / "there" / "comparison.md").read_text()
+    assert "sweep/0_random_s0 " in (tmp_path / "here" / "there" / "comparison.html").read_text()
 
 
 def broken(root: Path, kind: str) -> list[str]:
@@ -139,6 +139,7 @@ def test_as_a_command(tmp_path: Path) -> None:
 # -- after a sweep -------------------------------------------------------------------------------------
 
 
+@pytest.mark.thorough
 def test_a_reader_that_leaves_early_is_no_error(sweep: Path) -> None:
     reader, writer = os.pipe()
     os.close(reader)  # as `| head` does
@@ -181,7 +182,7 @@ def test_a_sweep_ends_with_its_comparison(jobs: list[str], capsys: pytest.Captur
 def test_a_sweep_with_a_failed_job_is_compared_and_fails(jobs: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["controller=ppo,random", "seed=0,1", "hydra.sweep.dir=swept", "-m"]) == 1
     assert len(jobs) == 4
-    text = Path("swept/comparison.md").read_text()
+    text = Path("swept/comparison.html").read_text()
     assert "failed: the weights exploded" in text
     said = capsys.readouterr()
     assert "comparison: swept/comparison.html" in said.out
@@ -238,7 +239,7 @@ def test_jobs_run_in_parallel(tmp_path: Path) -> None:
     assert done.returncode == 1  # of the jobs with child.clip=-1
     assert "Traceback" not in done.stderr
     assert "comparison: s/comparison.html" in done.stdout
-    text = (tmp_path / "s" / "comparison.md").read_text()
+    text = (tmp_path / "s" / "comparison.html").read_text()
     assert text.count("failed before it began") == 4
     assert "n = 2 for each controller" in text
 

@@ -18,9 +18,17 @@ OPTIONS = [
 EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
 TABLES = ("nas_bench_macro", "table")  # experiments, and the options of space with the same names
 NETWORKS = [name for name in EXPERIMENTS if name not in TABLES]
-GIVEN = {"data=folder": ["data.path=x"], "data=hub": ["data.hub_id=x"]}
+GIVEN = {
+    "data=folder": ["data.path=x"],
+    "data=hub": ["data.hub_id=x"],
+    "data=yours": ["data.name=package.source"],
+    "space=yours": ["space.name=package.Space"],
+    "evaluator=yours": ["evaluator.name=package.Evaluator"],
+    "controller=yours": ["controller.algorithm=package.Algorithm"],
+}
 # a table goes with options that train nothing, and networks with the others
 UNTRAINED = ["evaluator=tabular", "search=tabular"]
+ANYWHERE = ("space=yours", "evaluator=yours", "search=untrained")  # as far as their options say
 LOOKED_UP = (*(f"space={name}" for name in TABLES), *UNTRAINED)
 SHRUNKEN = [
     "data.limit=300",
@@ -42,15 +50,25 @@ SHRUNKEN = [
 ]
 
 
+@pytest.mark.variants(5)
 @pytest.mark.parametrize("option", OPTIONS)
 def test_every_option_composes_and_names_itself(option: str) -> None:
     group, name = option.split("=")
     extra = ["space=nas_bench_macro", *UNTRAINED] if option in LOOKED_UP else GIVEN.get(option, [])
+    if option == "search=untrained":
+        extra = ["evaluator=standalone"]
     config = build_config(_compose([*extra, option]))
-    if group not in ("search", "space", "execution"):
+    if group == "objective":
+        assert config.objective.terms == {name: 1.0}
+    elif name == "yours" and group != "controller":
+        assert [f"{group}.name={getattr(config, group).name}"] == extra
+        return
+    elif group not in ("search", "space", "evaluator", "execution"):
         assert getattr(config, group).name == name
     if group == "space":
         assert name.startswith(config.space.name)
+    if group == "evaluator":
+        assert name.startswith(config.evaluator.name)
 
 
 @pytest.mark.parametrize("path", sorted(CONF.rglob("*.yaml")), ids=lambda path: str(path.relative_to(CONF)))
@@ -84,25 +102,32 @@ FEW = [
 ]
 
 
+@pytest.mark.variants(4)
 @pytest.mark.parametrize("experiment", FEW)
 @pytest.mark.parametrize("option", OPTIONS)
 def test_every_option_goes_with_every_experiment(experiment: str, option: str) -> None:
     """And wins over what the experiment chose for that axis."""
     group = option.partition("=")[0]
-    fits = (option in LOOKED_UP) == (experiment in TABLES)
+    fits = (option in LOOKED_UP) == (experiment in TABLES) or option in ANYWHERE
     if group in ("space", "search", "evaluator") and not fits:
         with pytest.raises(RlnasError, match=r"set (evaluator=|search=)"):
             build_config(_compose([f"+experiment={experiment}", option]))
         return
     extra = GIVEN.get(option, [])
+    if option == "search=untrained":
+        extra = ["space=nas_bench_macro", "evaluator=tabular"] if experiment in TABLES else ["evaluator=standalone"]
     if option in LOOKED_UP:
         extra = [item for item in ("space=nas_bench_macro", *UNTRAINED) if not item.startswith(group)]
     chosen = composed(f"+experiment={experiment}", option, *extra)
     alone = composed(option, *extra)
     if group in ("space", "search", "controller", "execution"):
         assert chosen[group] == alone[group]
+    elif group == "objective":  # an experiment may add terms and limits to it
+        assert alone[group]["terms"].items() <= chosen[group]["terms"].items()
     else:
         assert chosen[group]["name"] == alone[group]["name"]
+    if group == "objective" and experiment in TABLES:
+        assert chosen[group] == alone[group]
 
 
 def test_a_bare_run_is_the_digits_experiment() -> None:

@@ -22,8 +22,8 @@ ORDER = (
     "process",
     "data",
     "children",
+    "executors",
     "evaluators",
-    "means",
     "objective",
     "envs",
     "controllers",
@@ -36,6 +36,8 @@ ORDER = (
     "cli",
     "__main__",
 )
+MOST_LINES = 400  # of a module
+KNOWS_SPACES = ("spaces/", "evaluators/tabular.py", "evaluators/make.py")  # a table is looked up by its own space
 FILES = {path.relative_to(ROOT).as_posix(): path for path in sorted(ROOT.rglob("*.py")) if "conf" not in path.parts}
 
 
@@ -86,3 +88,67 @@ def test_only_the_configuration_knows_omegaconf():
         "config/build.py",
         "config/composed.py",
     }
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_no_module_is_too_long_to_be_read(file):
+    assert len(FILES[file].read_text(encoding="utf-8").splitlines()) <= MOST_LINES
+
+
+# -- nobody but a space knows which class it is ------------------------------------------------------------
+
+# what only some spaces have, beside the contract of rlnas.spaces.base.Space
+OF_SOME_SPACES = {"rank", "unrank", "check", "choices", "layout"}
+
+
+def classes_of_spaces() -> set[str]:
+    """The names of all classes of spaces but the contract's."""
+    found = set()
+    for file, path in FILES.items():
+        if file.startswith("spaces/"):
+            nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+            found |= {node.name for node in nodes if isinstance(node, ast.ClassDef) and node.name.endswith("Space")}
+    return found - {"Space"}
+
+
+def about_a_space(node: ast.expr) -> bool:
+    return ast.unparse(node).rpartition(".")[2].endswith("space")
+
+
+def asks_for_a_class(source: str, concrete: set[str]) -> list[str]:
+    """Where a source names a concrete space, or asks a space what it has."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        names = [getattr(node, field, None) for field in ("id", "attr", "name")]
+        if isinstance(node, ast.Name | ast.Attribute | ast.alias) and concrete & set(names):
+            found.append(f"{node.lineno}: {ast.unparse(node)}")
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.args:
+            asks = node.func.id in ("isinstance", "hasattr", "getattr", "type")
+            found += [f"{node.lineno}: {ast.unparse(node)}"] if asks and about_a_space(node.args[0]) else []
+        if isinstance(node, ast.Attribute) and node.attr in OF_SOME_SPACES and about_a_space(node.value):
+            found.append(f"{node.lineno}: {ast.unparse(node)}")
+    return found
+
+
+@pytest.mark.parametrize("file", [f for f in FILES if not f.startswith(KNOWS_SPACES)])
+def test_no_module_asks_which_class_a_space_is(file):
+    # options are told apart by their dataclass, names by being texts, and gymnasium has spaces too
+    allowed = ("config.space", "space, str)", "space, dict)", "gymnasium.spaces.")
+    found = asks_for_a_class(FILES[file].read_text(encoding="utf-8"), classes_of_spaces())
+    assert not [one for one in found if not any(name in one for name in allowed)], f"rlnas/{file}"
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "from rlnas.spaces import NasrlSpace",
+        "spaces.ChainSpace()",
+        "isinstance(self.space, Anything)",
+        "hasattr(space, 'skips')",
+        "getattr(problem.space, 'rank', None)",
+        "space.unrank(3)",
+    ],
+)
+def test_what_is_looked_for_is_found(source):
+    assert asks_for_a_class(source, classes_of_spaces())
+    assert {"NasrlSpace", "NasrlFactoredSpace", "ChainSpace", "IndependentSpace", "TableSpace"} <= classes_of_spaces()

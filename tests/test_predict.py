@@ -14,6 +14,7 @@ from rlnas.seeding import numpy_stream
 from tests.command import TINY
 
 
+@pytest.mark.variants(1)
 @pytest.mark.parametrize(("precision", "layout"), [("bfloat16", "channels_last"), ("float32", "contiguous")])
 def test_predict_gives_the_reported_accuracies(precision: str, layout: str, tmp_path: Path) -> None:
     options = ["architecture='conv3x3 max_pool3x3 sep_conv3x3+1'", *TINY, "progress=off", "retrain.epochs=2"]

@@ -94,6 +94,7 @@ def test_the_least_mean_regret_is_chosen():
     assert sweep.choose(pd.DataFrame(rows)) == {"a": "y"}
 
 
+@pytest.mark.thorough
 def test_a_sweep_chooses_reports_fresh_seeds_and_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):

@@ -19,10 +19,13 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return next(folder.glob("*.whl"))
 
 
-def test_the_wheel_holds_the_configuration_and_the_types(wheel: Path) -> None:
+def test_the_wheel_holds_the_configuration_the_templates_and_the_types(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     for path in (ROOT / "conf").rglob("*.yaml"):
         assert f"rlnas/conf/{path.relative_to(ROOT / 'conf').as_posix()}" in names
+    for path in (ROOT / "rlnas" / "report" / "templates").iterdir():
+        assert f"rlnas/report/templates/{path.name}" in names
+    assert "rlnas/report/templates/style.css" in names
     assert "rlnas/py.typed" in names
     assert not any(name.startswith(("tests/", "benchmarks/")) for name in names)
 

@@ -1,1 +1,1 @@
-"""Children: operators as torch modules, the weights they share, their training, the stand-alone network."""
+"""Children: operators as torch modules, shared weights, training, and the stand-alone network."""

@@ -1,4 +1,4 @@
-"""Shuffled, augmented, normalised mini-batches whose position can be saved and restored."""
+"""Shuffled, augmented, normalised mini-batches with a state that can be saved and restored."""
 
 from typing import Any
 
@@ -11,9 +11,9 @@ from rlnas.seeding import torch_stream
 
 
 class Batches:
-    """An endless walk over the training images, shuffled anew each epoch; a rest below a batch is left out.
+    """Endless mini-batches of the training images, reshuffled each epoch; an incomplete last batch is dropped.
 
-    purpose: names the random streams, so that search and retraining do not share theirs.
+    purpose: names the random streams, so that search and retraining use different ones.
     """
 
     def __init__(
@@ -32,13 +32,13 @@ class Batches:
         self.order_stream = torch_stream(seed, f"{purpose}/order")
         self.augment_stream = torch_stream(seed, f"{purpose}/augment", execution.device)
         self.order = torch.empty(0, dtype=torch.int64, device=execution.device)
-        self.position = self.per_epoch  # a new order is drawn at the first batch
+        self.position = self.per_epoch  # the first batch draws an order
 
     def next(self) -> tuple[Tensor, Tensor]:
-        """Normalised images (b, c, h, w) and labels (b,)."""
+        """Return the next normalised images (b, c, h, w) and labels (b,)."""
         if self.position == self.per_epoch:
             order = torch.randperm(len(self.data.train), generator=self.order_stream)
-            self.order = order.to(self.execution.device)  # once an epoch: nothing is copied in a step
+            self.order = order.to(self.execution.device)  # once an epoch, so that no step copies it
             self.position = 0
         index = self.order[self.position * self.size : (self.position + 1) * self.size]
         self.position += 1
@@ -47,7 +47,7 @@ class Batches:
         return self.data.prepare(pixels, self.execution.channels_last), batch.labels
 
     def state(self) -> dict[str, Any]:
-        """Everything the next batches depend on."""
+        """Return all that the next batches depend on."""
         return {
             "order": self.order.to("cpu", copy=True),
             "position": self.position,
@@ -56,7 +56,7 @@ class Batches:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on where `state` was taken."""
+        """Restore what `state` returned."""
         self.order, self.position = state["order"].to(self.execution.device), state["position"]
         self.order_stream.set_state(state["order_stream"])
         self.augment_stream.set_state(state["augment_stream"])

@@ -1,4 +1,4 @@
-"""Whether images are what a network takes; says in one line what is expected, what came and what to do."""
+"""Checks of a network's input images; errors say in one line what was expected, what came and what to do."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from rlnas.errors import RlnasError
 
 
 def check_pixels(pixels: Any, channels: int, size: tuple[int, int]) -> None:
-    """RlnasError unless `pixels` is a uint8 tensor (b, channels, *size)."""
+    """Raise RlnasError unless `pixels` is a uint8 tensor (b, channels, *size)."""
     expected = f"predict takes uint8 images {_shape(channels, size)}"
     if not isinstance(pixels, Tensor):
         raise RlnasError(f"{expected} as a torch.Tensor, got {_kind(pixels)}; torch.from_numpy(array) makes one")
@@ -23,7 +23,7 @@ def check_pixels(pixels: Any, channels: int, size: tuple[int, int]) -> None:
 
 
 def check_normalised(images: Any, channels: int, size: tuple[int, int]) -> None:
-    """RlnasError unless `images` is a floating-point tensor (b, channels, *size)."""
+    """Raise RlnasError unless `images` is a floating-point tensor (b, channels, *size)."""
     expected = f"the network takes normalised float images {_shape(channels, size)}"
     if not isinstance(images, Tensor):
         raise RlnasError(f"{expected} as a torch.Tensor, got {_kind(images)}")
@@ -40,7 +40,7 @@ def _check_shape(images: Tensor, channels: int, size: tuple[int, int], expected:
 
 
 def _advice(shape: tuple[int, ...], channels: int, size: tuple[int, int]) -> str:
-    """What makes images of `shape` fit."""
+    """Return advice on how to convert images of `shape`."""
     if shape == (channels, *size):
         return "for one image: images[None]"
     if channels == 1 and len(shape) == 3 and shape[1:] == size:

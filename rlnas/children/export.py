@@ -1,4 +1,4 @@
-"""The found network as files: weights in safetensors, everything else in JSON. Nothing is pickled."""
+"""Save and load the found network: weights in safetensors, everything else in JSON. Nothing is pickled."""
 
 import json
 from pathlib import Path
@@ -35,14 +35,14 @@ def save_child(child: Child, folder: Path, description: dict[str, Any]) -> None:
 
 
 def load_child(path: str | Path, device: str | torch.device = "cpu") -> Child:
-    """The network that a run found, with its trained weights, in eval mode.
+    """Load the network that a run found, with its trained weights, in eval mode.
 
-    path: a run folder, or its best/. The child takes normalised float images (b, c, h, w) and gives class
-    scores (b, k); `child.predict` takes uint8 images and gives probabilities.
+    path: a run folder, or its best/. The child maps normalised float images (b, c, h, w) to class
+    scores (b, k); `child.predict` maps uint8 images to probabilities.
 
     It computes in the precision and memory format it was trained in, so that on the same kind of device `predict`
-    gives the accuracies of result.json. On a CPU without bfloat16 torch emulates it, more slowly. A network exported
-    before they were recorded computes in float32.
+    reproduces the accuracies of result.json. On a CPU without bfloat16 torch emulates it, more slowly. A network
+    exported before these were recorded computes in float32.
 
     Raises RlnasError if there is no network, a file is damaged, or the device cannot be used.
     """
@@ -75,7 +75,7 @@ def load_child(path: str | Path, device: str | torch.device = "cpu") -> Child:
 
 
 def _graph(record: dict[str, Any]) -> Graph:
-    """The graph of an architecture.json."""
+    """Build the graph of an architecture.json."""
     nodes = tuple(
         Node(
             operator=node["operator"],
@@ -85,7 +85,7 @@ def _graph(record: dict[str, Any]) -> Graph:
             stride=(node["stride"][0], node["stride"][1]),
             key=node["key"],
             layer=node["layer"],
-            own=node.get("own"),  # of training alone; networks exported before it existed have none
+            own=node.get("own"),  # only used in training; networks exported by older versions lack it
         )
         for node in record["graph"]
     )
@@ -102,7 +102,7 @@ def _check_device(device: str | torch.device) -> None:
 
 
 def _execution(record: dict[str, Any]) -> tuple[torch.dtype, bool]:
-    """The dtype in which the network of an architecture.json computes, and whether in channels_last."""
+    """Return the dtype in which the network of an architecture.json computes, and whether in channels_last."""
     found = record.get("execution", {"precision": "float32", "memory_format": "contiguous"})
     dtypes = {_name(dtype): dtype for dtype in (torch.float32, torch.bfloat16)}
     layouts = {_format(channels_last): channels_last for channels_last in (False, True)}

@@ -1,4 +1,4 @@
-"""The interpreter: runs one graph over one set of weights. Supernet and stand-alone child both use it.
+"""The interpreter: runs a graph with a set of weights, for supernet and stand-alone child alike.
 
 Axes: b images, c channels, h height, w width, k classes.
 """
@@ -22,12 +22,12 @@ BeforeNode = Callable[[int, nn.Sequential], None]
 
 @dataclass
 class Noise:
-    """What training adds at random, drawn from a generator on the tensors' device.
+    """Dropout and drop path in training, drawn from a generator on the tensors' device.
 
     dropout: share of the pooled features zeroed before the classifier.
-    drop_path: probability, for each image, that a layer which has skips loses its own operator's output
-        and passes on the skips alone; where it is kept it is divided by 1 - drop_path (Larsson et al. 2017).
-        The graph says which input of a sum that is (`Node.own`); other sums are left alone.
+    drop_path: probability, for each image, that a layer with skips drops its operator's output and outputs only the
+        skips; a kept output is divided by 1 - drop_path (Larsson et al. 2017). `Node.own` is the input of a sum
+        that is dropped; other sums are not changed.
     """
 
     dropout: float
@@ -43,7 +43,7 @@ class Noise:
 
 
 def run(graph: Graph, weights: Weights, images: Tensor, noise: Noise | None = None) -> Tensor:
-    """Class scores (b, k) of normalised images (b, c, h, w); only the graph's own nodes run.
+    """Return class scores (b, k) of normalised images (b, c, h, w); only the graph's nodes run.
 
     noise: None outside training.
     """
@@ -57,9 +57,9 @@ def run_merged(
     noise: Noise | None = None,
     before: BeforeNode | None = None,
 ) -> list[Tensor]:
-    """Class scores (b, k) of each of the merged graphs for normalised images (b, c, h, w).
+    """Return class scores (b, k) of each of the merged graphs for normalised images (b, c, h, w).
 
-    An activation is dropped after its last use. noise: None outside training; a node that graphs share
+    An activation is freed after its last use. noise: None outside training; a node that graphs share
     draws once for all of them. before: called with a node's index and module before it runs.
     """
     outputs: list[Tensor | None] = []
@@ -76,7 +76,7 @@ def run_merged(
 
 
 def apply(node: Node, inputs: list[Tensor], module: nn.Sequential | None, noise: Noise | None) -> Tensor:
-    """The output (b, node.channels, h, w) of one node, or the class scores (b, k) of the head."""
+    """Return the output (b, node.channels, h, w) of one node, or the class scores (b, k) of the head."""
     x = inputs[0]  # (b, c, h, w)
     if node.operator == "sum":
         if noise is not None and node.own is not None:
@@ -86,7 +86,7 @@ def apply(node: Node, inputs: list[Tensor], module: nn.Sequential | None, noise:
         if len(inputs) > 1:
             x = x + inputs[1]
         for skip in inputs[2:]:
-            x += skip  # in place: `x` is this node's own by now, and addition keeps no input for its gradient
+            x += skip  # in place: `x` is a new tensor here, and the gradient of addition needs no input
         return x
     if node.operator == "pad":
         height, width = node.size
@@ -107,10 +107,9 @@ class Child(nn.Module):
     """A stand-alone network: one graph and a private set of weights.
 
     It computes as it was trained: operators in `dtype` (float32, or bfloat16 by autocast) and in the memory
-    format of `weights`. Where the processor lacks bfloat16, torch emulates it: the same kind of numbers, slower.
+    format of `weights`. On a processor without bfloat16, torch emulates it, more slowly.
 
-    classes: names of the k classes. mean, std: per channel, on the scale 0..1, of the images it was
-    trained on.
+    classes: names of the k classes. mean, std: per channel, on the scale 0..1, of the training images.
     """
 
     mean: Tensor
@@ -136,25 +135,25 @@ class Child(nn.Module):
         weights.ensure(graph)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Class scores (b, k), float32, of normalised float images (b, c, h, w).
+        """Return class scores (b, k), float32, of normalised float images (b, c, h, w).
 
-        Normalised means (x - mean) / std with x in 0..1; `predict` does it. Raises RlnasError for images of another
-        type or shape than those it was trained on.
+        Normalised means (x - mean) / std with x in 0..1; `predict` normalises. Raises RlnasError for images that are
+        not floating-point or differ in shape from the training images.
         """
         check_normalised(images, self.graph.channels, self.graph.size)
         layout = torch.channels_last if self.weights.channels_last else torch.contiguous_format
-        images = images.to(self.mean).contiguous(memory_format=layout)  # the network's device and number format
+        images = images.to(self.mean).contiguous(memory_format=layout)  # the network's device and dtype
         with torch.autocast(images.device.type, self.dtype, enabled=self.dtype != torch.float32):
             return run(self.graph, self.weights, images)
 
     @torch.no_grad()
     def predict(self, pixels: Tensor, batch_size: int = 500) -> Tensor:
-        """Class probabilities (b, k), float32, of uint8 images (b, c, h, w) of the trained size, in eval mode.
+        """Return class probabilities (b, k), float32, of uint8 images (b, c, h, w) of the trained size, in eval mode.
 
-        The accuracies in result.json are those of its highest probabilities. Images are computed `batch_size` (>= 1)
-        at a time; another number may change the last digits.
+        The accuracies in result.json count its highest probabilities. Images are processed `batch_size` (>= 1)
+        at a time; another batch size may change the last digits.
 
-        Raises RlnasError for images of another type or shape than those it was trained on.
+        Raises RlnasError for images that are not uint8 or differ in shape from the training images.
         """
         check_pixels(pixels, self.graph.channels, self.graph.size)
         if batch_size < 1:

@@ -1,9 +1,9 @@
-"""BN policies: with which statistics a child normalises when it is scored.
+"""BN policies: the statistics with which a child normalises when it is scored.
 
-batch: those of the evaluated batch. Nothing is remembered, so no path pollutes another and no validation
-    image enters a buffer. The default.
-recalibrate: running statistics, estimated anew for each child on a few training batches.
-running: running statistics as training left them, mixed over all paths; cheap, and the known trap.
+batch: of the evaluated batch (default). Nothing is stored, so architectures do not affect each other and no
+    validation image enters a buffer.
+recalibrate: running statistics, re-estimated for each child on a few training batches.
+running: running statistics from training, mixed over all paths; cheap, and known to mislead.
 """
 
 from collections.abc import Iterable, Iterator
@@ -19,11 +19,11 @@ from rlnas.networks.merge import Merged
 
 
 def use_batch_statistics(weights: Weights, graph: Graph) -> None:
-    """Normalise by the batch in hand and leave every buffer alone."""
+    """Normalise by the current batch without changing any buffer."""
     weights.eval()
     for norm in weights.norms(graph):
         norm.train()
-        norm.track_running_stats = False  # torch's own switch: batch statistics, buffers untouched
+        norm.track_running_stats = False  # torch's switch for batch statistics with unchanged buffers
 
 
 def use_running_statistics(weights: Weights, graph: Graph) -> None:
@@ -34,7 +34,7 @@ def use_running_statistics(weights: Weights, graph: Graph) -> None:
 
 
 def train_mode(weights: Weights) -> None:
-    """Back to training: batch statistics, and running ones updated where they are kept."""
+    """Set the weights to training: batch statistics, and running ones updated where they are kept."""
     weights.train()
     for norm in weights.modules():
         if isinstance(norm, nn.BatchNorm2d):
@@ -43,10 +43,10 @@ def train_mode(weights: Weights) -> None:
 
 @contextmanager
 def recalibrated(weights: Weights, merged: Merged, batches: Iterable[Tensor]) -> Iterator[BeforeNode]:
-    """Within, each node normalises by its own mean of statistics over training batches (b, c, h, w).
+    """Normalise each node, within the context, by its mean statistics over training batches (b, c, h, w).
 
-    By its own, since nodes of two architectures may share a weight key and see different inputs. Yields
-    what `run_merged` has to call before a node; afterwards every layer has its old buffers again.
+    Statistics are kept for each node, since nodes of two architectures may share a weight key but have different
+    inputs. Yields the function that `run_merged` must call before a node; on exit every layer's buffers are restored.
     """
     of_node: dict[int, list[dict[str, Tensor]]] = {}
     norms = list(dict.fromkeys(weights.norms(merged.graph)))  # in order, each once

@@ -1,4 +1,4 @@
-"""The best architecture trained from scratch, alone: what a search is for."""
+"""Train one architecture from scratch, alone."""
 
 import math
 from collections.abc import Callable
@@ -13,34 +13,33 @@ from rlnas.children.trainer import Sgd, Trainer
 from rlnas.children.weights import Weights
 from rlnas.config.schema import RetrainConfig
 from rlnas.data import ImageData, Images
-from rlnas.errors import RlnasError
+from rlnas.errors import Diverged
 from rlnas.execution.settings import Execution
 from rlnas.networks.graph import Graph
 from rlnas.seeding import torch_stream
 
 
 def one_cycle(progress: float, *, peak: float, warmup: float) -> float:
-    """Learning rate after a share `progress` of all steps: up to `peak` over `warmup`, then a cosine to 0."""
+    """Return the learning rate at a share `progress` of all steps: up to `peak` over `warmup`, then a cosine to 0."""
     if progress < warmup:
         return peak * (0.1 + 0.9 * progress / warmup)
     return peak * (1 + math.cos(math.pi * (progress - warmup) / (1 - warmup))) / 2
 
 
 def new_child(graph: Graph, data: ImageData, *, execution: Execution, seed: int) -> Child:
-    """An untrained stand-alone child on the device."""
+    """Create an untrained stand-alone child on the device."""
     weights = Weights(
         seed,
         track_statistics=True,
         device=execution.device,
         channels_last=execution.channels_last,
-        compile=execution.compile,
     )
     child = Child(graph, weights, classes=data.classes, mean=data.mean, std=data.std, dtype=execution.dtype)
     return child.to(execution.device)
 
 
 class Retraining:
-    """Trains one child; can be saved after every epoch and go on."""
+    """Trains one child; can be saved and resumed after every epoch."""
 
     def __init__(
         self,
@@ -67,13 +66,13 @@ class Retraining:
 
     @property
     def epoch(self) -> int:
-        """Epochs done."""
+        """Number of completed epochs."""
         return self.trainer.steps // self.trainer.batches.per_epoch
 
     def train(self, after_epoch: Callable[[int, float], None]) -> Child:
-        """Train to the last epoch, calling `after_epoch(epochs done, mean loss)`; returns the child.
+        """Train to the last epoch, calling `after_epoch(epochs done, mean loss)`; return the child.
 
-        Raises RlnasError when the loss is not finite.
+        Raises Diverged when the loss is not finite.
         """
         per_epoch = self.trainer.batches.per_epoch
         total_steps = per_epoch * self.config.epochs
@@ -86,7 +85,7 @@ class Retraining:
                 total += self.trainer.step([self.child.graph], rate)
             loss = float(total) / per_epoch
             if not math.isfinite(loss):
-                raise RlnasError(
+                raise Diverged(
                     f"retraining, epoch {self.epoch}: the loss is {loss}; lower retrain.learning_rate "
                     f"(now {self.config.learning_rate:g}) or set retrain.clip (now {self.config.clip:g})"
                 )
@@ -95,15 +94,15 @@ class Retraining:
         return self.child
 
     def state(self) -> dict[str, Any]:
-        """Everything the next epoch depends on."""
+        """Return all that the next epoch depends on."""
         return self.trainer.state()
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on where `state` was taken."""
+        """Restore what `state` returned."""
         self.trainer.restore(state)
 
 
 def accuracy(child: Child, images: Images, batch_size: int = 500) -> float:
-    """Share in 0..1 of `images` whose label has the highest of the probabilities that `child.predict` gives."""
+    """Return the share in 0..1 of `images` whose label has the highest probability of `child.predict`."""
     found = child.predict(images.pixels, batch_size).argmax(dim=1)  # (b,)
     return int((found == images.labels.to(found.device)).sum()) / len(images)

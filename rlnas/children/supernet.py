@@ -1,9 +1,8 @@
-"""Training the shared weights: every mini-batch trains the architectures drawn for it (ENAS, section 2.2)."""
+"""Train the shared weights: every mini-batch trains the architectures drawn for it (ENAS, section 2.2)."""
 
 import itertools
 import math
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -22,7 +21,7 @@ from rlnas.seeding import torch_stream
 
 
 def cosine_restarts(epoch: float, *, high: float, low: float, first: float, factor: float) -> float:
-    """Learning rate at `epoch` (fractional): a cosine from `high` to `low` over `first` epochs, then again
+    """Return the learning rate at `epoch` (fractional): a cosine from `high` to `low` over `first` epochs, the next
     over `first * factor`, and so on (Loshchilov & Hutter 2017).
     """
     length = first
@@ -33,10 +32,10 @@ def cosine_restarts(epoch: float, *, high: float, low: float, first: float, fact
 
 
 class Supernet:
-    """The shared weights with all that trains them.
+    """The shared weights and their training.
 
-    purpose: names the random streams of its training.
-    version: grows with every training run, so that scores can be cached by it.
+    purpose: names the random streams of the training.
+    version: incremented by every call of `train`, so that scores can be cached by it.
     """
 
     def __init__(
@@ -56,7 +55,6 @@ class Supernet:
             track_statistics=track_statistics,
             device=execution.device,
             channels_last=execution.channels_last,
-            compile=execution.compile,
         )
         self.batches = Batches(
             data,
@@ -72,11 +70,11 @@ class Supernet:
 
     @property
     def epoch(self) -> float:
-        """How many epochs the weights have been trained for."""
+        """Number of epochs the weights have been trained for."""
         return self.trainer.steps / self.batches.per_epoch
 
     def learning_rate(self, step: int) -> float:
-        """Of the step before which `step` others were taken."""
+        """Return the learning rate of step `step`, counted from 0."""
         return cosine_restarts(
             step / self.batches.per_epoch,
             high=self.config.learning_rate,
@@ -86,17 +84,17 @@ class Supernet:
         )
 
     def steps_until(self, epochs: float) -> int:
-        """Steps that are missing until the weights have been trained for `epochs` in all.
+        """Return the number of steps left until the weights have been trained for `epochs` in total.
 
-        Counted from the start, so that parts of an epoch never add up to a step more than the whole, which
-        would be the first of the next cosine: one step at its high rate undoes the annealing.
+        Counted from the start, so that rounding of fractional epochs never adds an extra step. That step would be
+        the first of the next cosine, and one step at its high rate undoes the annealing.
         """
         return max(0, round(epochs * self.batches.per_epoch) - self.trainer.steps)
 
-    def train(self, graphs: Iterable[Graph], steps: int, *, what: str) -> float:
-        """Take `steps` steps, each on the next `architectures_per_step` graphs; returns the mean loss.
+    def train(self, graphs: Iterable[Graph], steps: int) -> float:
+        """Take `steps` optimizer steps, each on the next `architectures_per_step` graphs; return the mean loss.
 
-        Raises Diverged, naming `what` was being trained, when the loss is not finite.
+        Raises Diverged when the loss is not finite.
         """
         train_mode(self.weights)
         supply = iter(graphs)
@@ -105,62 +103,19 @@ class Supernet:
             chosen = list(itertools.islice(supply, self.config.architectures_per_step))
             total += self.trainer.step(chosen, self.learning_rate(self.trainer.steps))
         self.version += 1
-        loss = float(total) / max(steps, 1)  # read once: no synchronisation in each step
+        loss = float(total) / max(steps, 1)  # read once, to avoid a synchronisation in each step
         if not math.isfinite(loss):
             raise Diverged(
-                f"{what}: the loss of the shared weights is {loss}; lower child.learning_rate "
+                f"the loss of the shared weights is {loss}; lower child.learning_rate "
                 f"(now {self.config.learning_rate:g}) or set child.clip (now {self.config.clip:g}, 0 is off)"
             )
         return loss
 
-    def alone(
-        self,
-        graph: Graph,
-        data: ImageData,
-        *,
-        epochs: float,
-        seed: int,
-        from_shared: bool = True,
-        stopped: Callable[[], bool] = lambda: False,
-    ) -> "Supernet":
-        """Weights of their own for `graph`, trained for `epochs` (> 0) with this graph only.
-
-        Weights that serve all architectures suit none; after a short training of its own, what an
-        architecture can do shows better. Same recipe, one cosine, and for every graph the same batches.
-        The shared weights stay as they are.
-
-        from_shared: start from a copy of the shared weights; else from new ones, as a network from scratch.
-        stopped: asked before each step.
-
-        Raises Diverged when the loss is not finite, InterruptedError when `stopped()`.
-        """
-        self.weights.ensure(graph)
-        config = replace(self.config, restart_epochs=epochs, architectures_per_step=1)
-        track_statistics = self.weights.track_statistics
-        # several may train at once, and none may depend on how many do
-        execution = replace(self.execution, threads=1, scoring_threads=1)
-        copy = Supernet(
-            config, data, track_statistics=track_statistics, execution=execution, seed=seed, purpose="alone"
-        )
-        copy.weights.ensure(graph)
-        if from_shared:
-            shared = self.weights.state_dict()
-            copy.weights.load_state_dict({name: shared[name] for name in copy.weights.state_dict()})
-        steps = max(1, copy.steps_until(epochs))
-
-        def supply() -> Iterator[Graph]:
-            while not stopped():
-                yield graph
-            raise InterruptedError("the training of an architecture alone was stopped")
-
-        copy.train(supply(), steps, what="an architecture alone")
-        return copy
-
     def state(self) -> dict[str, Any]:
-        """Everything the next training depends on."""
+        """Return all that the next training depends on."""
         return {"trainer": self.trainer.state(), "version": self.version}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on where `state` was taken."""
+        """Restore what `state` returned."""
         self.trainer.restore(state["trainer"])
         self.version = state["version"]

@@ -1,4 +1,4 @@
-"""One gradient step on a set of weights through one or more graphs; shared by search and retraining."""
+"""Optimizer steps on a set of weights through one or more graphs, for search and retraining."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ Run = Callable[[Merged, Weights, Tensor, Noise], list[Tensor]]
 
 @dataclass(frozen=True)
 class Sgd:
-    """Nesterov SGD. clip: largest norm of the gradient of the parameters in use, 0 for none."""
+    """Nesterov SGD. clip: maximum gradient norm of the parameters in use, 0 = off."""
 
     momentum: float
     weight_decay: float
@@ -28,12 +28,12 @@ class Sgd:
 
 
 class Trainer:
-    """Steps `weights` on mini-batches.
+    """Trains `weights` on mini-batches.
 
-    A parameter that no graph of the step uses has no gradient (None, not zero), and torch's SGD leaves such
-    a parameter and its momentum alone: no weight decay, not one bit of change.
+    A parameter that no graph of the step uses has no gradient (None, not zero). torch's SGD does not change such a
+    parameter or its momentum: no weight decay, bit-identical.
 
-    run: `run_merged`, or what Execution.repeated makes of it.
+    run: `run_merged`, or the function that Execution.repeated returns for it.
     """
 
     def __init__(self, weights: Weights, batches: Batches, noise: Noise, sgd: Sgd, run: Run = run_merged):
@@ -48,9 +48,9 @@ class Trainer:
         self._add_new_keys()
 
     def step(self, graphs: Sequence[Graph], learning_rate: float) -> Tensor:
-        """Train on the next batch by the mean loss over `graphs`; returns that loss, a scalar tensor.
+        """Take one step on the next batch with the mean loss over `graphs`; return that loss, a scalar tensor.
 
-        What the graphs have in common is computed, and differentiated, once.
+        Nodes that the graphs share are computed and differentiated once.
         """
         for graph in graphs:
             self.weights.ensure(graph)
@@ -73,7 +73,7 @@ class Trainer:
         return loss.detach()
 
     def _add_new_keys(self) -> None:
-        """Hand parameters made since (here or by an evaluation) to the optimizer, all in its one group."""
+        """Add parameters created since the last call (here or by an evaluation) to the optimizer's only group."""
         new = [key for key in self.weights.specs if key not in self._optimized]
         self._optimized.update(new)
         parameters = [parameter for key in new for parameter in self.weights.by_key[key].parameters()]
@@ -87,13 +87,13 @@ class Trainer:
         else:
             self._optimizer.param_groups[0]["params"].extend(parameters)
         if momentum:
-            # the fused kernel takes buffers for all parameters of a step or for none, and parameters enter one by
-            # one; from zero, the first step is what it would be without a buffer
+            # the fused kernel needs buffers for all parameters of a step or for none, and parameters are added
+            # gradually; with a zero buffer the first step equals one without a buffer
             for parameter in parameters:
                 self._optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
 
     def state(self) -> dict[str, Any]:
-        """Weights, momentum, data position and noise, as tensors and plain data."""
+        """Return weights, momentum, data position and noise, as tensors and plain data."""
         momentum = {}
         for name, parameter in self.weights.named_parameters():
             buffer = self._optimizer.state[parameter].get("momentum_buffer") if self._optimizer else None
@@ -109,13 +109,13 @@ class Trainer:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on where `state` was taken."""
+        """Restore what `state` returned."""
         restore(self.weights, state["specs"], state["weights"])
         self._add_new_keys()
         for name, parameter in self.weights.named_parameters():
             if name in state["momentum"]:
                 assert self._optimizer is not None
-                # preserve_format: the kernels for the parameter's memory layout apply to its momentum too
+                # empty_like keeps the parameter's memory format, as the kernels require of its momentum
                 buffer = torch.empty_like(parameter).copy_(state["momentum"][name])
                 self._optimizer.state[parameter]["momentum_buffer"] = buffer.detach()
         self.batches.restore(state["batches"])

@@ -1,7 +1,7 @@
-"""The shared weights: one torch module for each weight key, made when a graph first needs it.
+"""The shared weights: one torch module for each weight key, created when a graph first needs it.
 
-A parameter's first value depends on the seed and its key alone, never on the order in which architectures
-were met, so a resumed search, a stand-alone child and another sampling order start from the same numbers.
+A parameter's initial value depends only on the seed and its key, not on the order in which architectures are
+sampled, so a resumed search, a stand-alone child and another sampling order start from the same values.
 """
 
 from collections.abc import Iterable, Iterator
@@ -14,17 +14,17 @@ from rlnas.networks.graph import Graph, Node
 from rlnas.networks.operators import Stage, stages
 from rlnas.seeding import torch_stream
 
-# operator, input channels, output channels, stride: what the module of a key is built from
+# operator, input channels, output channels, vertical and horizontal stride: defines the module of a key
 Spec = tuple[str, int, int, int, int]
 
 
 class Weights(nn.Module):
-    """The parameters of every weight key met so far.
+    """The parameters of every weight key needed so far.
 
-    A supernet shares one instance among all architectures; a stand-alone child has one of its own.
+    A supernet shares one instance among all architectures; a stand-alone child has a private one.
 
-    seed: of the first values. track_statistics: keep running BN statistics (the stand-alone child and the
-    BN policies `running` and `recalibrate` need them). compile: run each operator by torch.compile.
+    seed: of the initial values. track_statistics: keep running BN statistics (the stand-alone child and the
+    BN policies `running` and `recalibrate` need them).
     """
 
     def __init__(
@@ -34,19 +34,17 @@ class Weights(nn.Module):
         track_statistics: bool,
         device: torch.device,
         channels_last: bool,
-        compile: bool = False,
     ):
         super().__init__()
         self.seed = seed
         self.track_statistics = track_statistics
         self.device = device
         self.channels_last = channels_last
-        self.compiled = compile
         self.by_key = nn.ModuleDict()
         self.specs: dict[str, Spec] = {}
 
     def ensure(self, graph: Graph) -> None:
-        """Make the modules this graph needs and does not find."""
+        """Create the modules that this graph needs and that do not exist yet."""
         for node in graph.nodes:
             if node.key is None:
                 continue
@@ -57,19 +55,17 @@ class Weights(nn.Module):
                 self.make(node.key, spec)
 
     def make(self, key: str, spec: Spec) -> None:
-        """Make the module of a key."""
+        """Create the module of a key."""
         operator, in_channels, channels, down, right = spec
         module = build_operator(operator, in_channels, channels, (down, right), self.track_statistics)
         initialise(module, torch_stream(self.seed, f"weights/{key}"))
         module.train(self.training)
         memory_format = torch.channels_last if self.channels_last else torch.contiguous_format
         self.by_key[key] = module.to(device=self.device, memory_format=memory_format)  # type: ignore[call-overload]
-        if self.compiled:
-            self.by_key[key].compile(dynamic=False)  # in place: names of parameters stay
         self.specs[key] = spec
 
     def of(self, node: Node) -> nn.Sequential | None:
-        """The module of a node, None for a node without parameters."""
+        """Return the module of a node, None for a node without parameters."""
         if node.key is None:
             return None
         module = self.by_key[node.key]
@@ -77,7 +73,7 @@ class Weights(nn.Module):
         return module
 
     def norms(self, graph: Graph) -> Iterator[nn.BatchNorm2d]:
-        """The BN layers that this graph uses."""
+        """Yield the BN layers that this graph uses."""
         for node in graph.nodes:
             module = self.of(node)
             for layer in () if module is None else module:
@@ -88,7 +84,7 @@ class Weights(nn.Module):
 def build_operator(
     operator: str, in_channels: int, channels: int, stride: tuple[int, int], track_statistics: bool
 ) -> nn.Sequential:
-    """The torch module of an operator, its parameters uninitialised."""
+    """Build the torch module of an operator, with uninitialised parameters."""
     layers: list[nn.Module] = []
     current = in_channels
     for stage in stages(operator):
@@ -104,7 +100,7 @@ def _layer(stage: Stage, channels: int, out: int, stride: tuple[int, int], track
     padding = (height // 2 * stage.dilation, width // 2 * stage.dilation) if height % 2 else (0, 0)
     if stage.kind in ("conv", "depthwise"):
         groups = channels if stage.kind == "depthwise" else 1
-        # skip_init: torch's own initialisation would draw from the global generator
+        # skip_init: torch's initialisation would draw from the global generator
         conv: nn.Module = nn.utils.skip_init(
             nn.Conv2d, channels, out, stage.kernel, stride, padding, stage.dilation, groups, bias=False
         )
@@ -116,7 +112,7 @@ def _layer(stage: Stage, channels: int, out: int, stride: tuple[int, int], track
     if stage.kind == "norm":
         return BatchNorm(channels, track_running_stats=track_statistics)
     if stage.kind == "relu":
-        return nn.ReLU(inplace=True)  # only ever after a norm of the same operator, whose output is new
+        return nn.ReLU(inplace=True)  # safe: always follows a norm of the same operator, whose output is new
     if stage.kind == "global_pool":
         return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
     linear: nn.Module = nn.utils.skip_init(nn.Linear, channels, out)
@@ -124,7 +120,7 @@ def _layer(stage: Stage, channels: int, out: int, stride: tuple[int, int], track
 
 
 def initialise(module: nn.Module, generator: torch.Generator) -> None:
-    """He initialisation for convolutions (fan out), N(0, 0.01) for the classifier, from `generator`."""
+    """Initialise convolutions by He (fan out) and the classifier by N(0, 0.01), from `generator`."""
     for layer in module.modules():
         if isinstance(layer, nn.Conv2d):
             nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu", generator=generator)
@@ -134,12 +130,12 @@ def initialise(module: nn.Module, generator: torch.Generator) -> None:
 
 
 def named_tensors(weights: Weights) -> dict[str, Tensor]:
-    """Parameters and BN statistics by name, detached, on the CPU, as checkpoints and exports store them."""
+    """Return parameters and BN statistics by name, detached, on the CPU, as checkpoints and exports store them."""
     return {name: tensor.detach().to("cpu").contiguous() for name, tensor in weights.state_dict().items()}
 
 
 def restore(weights: Weights, specs: Iterable[tuple[str, Spec]], tensors: dict[str, Tensor]) -> None:
-    """Make the modules of `specs` that are missing and set every value; raises if names do not match."""
+    """Create the missing modules of `specs` and set every value; raise RuntimeError if names do not match."""
     for key, spec in specs:
         if key not in weights.specs:
             weights.make(key, spec)

@@ -1,4 +1,4 @@
-"""From what hydra composed to a typed, checked configuration; errors name the key, what was expected and what came."""
+"""Convert hydra's configuration to a typed, checked one; errors name the key, the expected and the actual value."""
 
 import dataclasses
 import difflib
@@ -6,29 +6,34 @@ from typing import Any, TypeVar
 
 from omegaconf import OmegaConf
 from omegaconf.errors import ConfigKeyError
-from omegaconf.errors import OmegaConfBaseException as OmegaConfBaseException  # re-exported to cli.py
+from omegaconf.errors import OmegaConfBaseException as OmegaConfBaseException  # rlnas.cli takes it from here
 
 from rlnas.config.ranges import check_ranges
-from rlnas.config.schema import SPACE_CONFIGS, TABLE_SPACE_CONFIGS, WITHOUT_BYPASS, Config, SpaceConfig
+from rlnas.config.schema import NAMED_GROUPS, Config, NasBenchMacroConfig, OwnConfig, TableConfig
 from rlnas.errors import RlnasError
 
 T = TypeVar("T")
 
 
 def build_config(composed: Any) -> Config:
-    """The typed, range-checked configuration of what hydra composed (or of a plain dict).
+    """Return the typed, range-checked configuration of a composed one, or of a plain dict.
 
-    Raises RlnasError for a key nobody knows, a value of another type, or one out of its range.
+    Raises RlnasError for an unknown key, a value of another type, or one out of its range.
     """
     values = OmegaConf.to_container(composed, resolve=True) if OmegaConf.is_config(composed) else composed
     assert isinstance(values, dict)
     values = {str(key): value for key, value in values.items()}
-    space_values = values.pop("space", None) or {}
-    if not isinstance(space_values, dict):
-        raise RlnasError(f"space is {space_values}, expected a group of options")
-    space = build_space_config(space_values)
+    groups = {group: values.pop(group, None) or {} for group in NAMED_GROUPS}
     config = _merge(Config, values, "")
-    config.space = space
+    for group, options in groups.items():
+        if not isinstance(options, dict):
+            raise RlnasError(f"{group} is {options}, expected a group of options")
+        setattr(config, group, _build_named(group, options))
+    terms = (values.get("objective") or {}).get("terms")
+    if terms == {}:
+        raise RlnasError("objective.terms is empty, so all architectures would be equal; leave it out for the accuracy")
+    if terms:  # a merge would keep the default term
+        config.objective.terms = terms
     check_ranges(config, "")
     budget = config.budget
     limits = (budget.rounds, budget.architectures, budget.minutes, budget.table_seconds)
@@ -41,36 +46,50 @@ def build_config(composed: Any) -> Config:
     return config
 
 
+def build_space_config(values: dict[str, Any]) -> Any:
+    """Return the typed options of a space from a dict with its `name`."""
+    return _build_named("space", values)
+
+
+def _build_named(group: str, values: dict[str, Any]) -> Any:
+    """Return the typed options of a group from a dict; its `name` determines which options exist.
+
+    A name with a dot is the path of a user's class, whose arguments are `options`.
+    """
+    known = NAMED_GROUPS[group]
+    name = values.get("name", next(iter(known)))
+    own = isinstance(name, str) and "." in name
+    if not own and name not in known:
+        raise RlnasError(
+            f"{group}.name is '{name}', expected one of {', '.join(known)}, or the dotted path of a class of your own "
+            f"({group}=yours {group}.name=package.module.Class)"
+        )
+    config = _merge(OwnConfig if own else known[name], values, f"{group}.")
+    check_ranges(config, f"{group}.")
+    return config
+
+
 def _check_combination(config: Config) -> None:
-    """Tables are looked up, networks are trained; RlnasError for a mixture."""
-    table = config.space.name in TABLE_SPACE_CONFIGS
-    if table != (config.evaluator.name == "tabular"):
-        fitting = "evaluator=tabular search=tabular" if table else "evaluator=shared_weights search=alternating"
+    """Raise RlnasError for parts that cannot be combined, as far as their options show."""
+    table = config.evaluator.name == "tabular"
+    looked_up = isinstance(config.space, TableConfig | NasBenchMacroConfig)
+    if table != looked_up and not isinstance(config.space, OwnConfig) and not isinstance(config.evaluator, OwnConfig):
+        fitting = "evaluator=tabular search=tabular" if looked_up else "evaluator=shared_weights search=alternating"
         raise RlnasError(f"space={config.space.name} does not go with evaluator={config.evaluator.name}; set {fitting}")
-    if table and (config.search.warmup_epochs or config.search.epochs_per_round or config.search.random_control):
+    trained = config.search.warmup_epochs or config.search.epochs_per_round
+    if table and (trained or config.search.random_control):
         raise RlnasError(
             "a table has no shared weights to train and needs no random control: search.warmup_epochs, "
             "search.epochs_per_round and search.random_control must be 0; set search=tabular"
         )
-    if (
-        not table
-        and config.architecture is None
-        and not (config.search.warmup_epochs or config.search.epochs_per_round)
-    ):
+    if config.evaluator.name == "shared_weights" and config.architecture is None and not trained:
         raise RlnasError(
             "search.warmup_epochs and search.epochs_per_round are both 0, so nothing would train the shared weights; "
             "set search=alternating or search=one_shot"
         )
-    if table and config.architecture is not None:
+    if looked_up and config.architecture is not None:
         raise RlnasError("architecture= retrains a network, which a table does not have; leave it out")
     retrain = config.retrain
-    for key, rate in (("child.drop_path", config.child.drop_path), ("retrain.drop_path", retrain.drop_path)):
-        if rate and config.space.name in WITHOUT_BYPASS:
-            raise RlnasError(
-                f"{key}={rate:g} replaces the output of a layer's operator by its skips, but in "
-                f"space={config.space.name} the skips are inputs of that operator, so nothing would be left; set it "
-                "to 0, or choose space=nasrl"
-            )
     if config.execution.cuda_graphs and (retrain.dropout or retrain.drop_path):
         raise RlnasError(
             "execution.cuda_graphs=true replays the kernels of retraining, but "
@@ -79,16 +98,6 @@ def _check_combination(config: Config) -> None:
         )
     if config.budget.table_seconds and not getattr(config.space, "seconds", None):
         raise RlnasError("budget.table_seconds needs space=table with space.seconds, the column of simulated seconds")
-
-
-def build_space_config(values: dict[str, Any]) -> SpaceConfig:
-    """The typed options of a space from a dict with its `name`."""
-    name = values.get("name", "nasrl")
-    if name not in SPACE_CONFIGS:
-        raise RlnasError(f"space.name is '{name}', expected one of {', '.join(SPACE_CONFIGS)}")
-    space: SpaceConfig = _merge(SPACE_CONFIGS[name], values, "space.")
-    check_ranges(space, "space.")
-    return space
 
 
 def _merge(schema: type[T], values: Any, prefix: str) -> T:
@@ -108,13 +117,25 @@ def _merge(schema: type[T], values: Any, prefix: str) -> T:
     return result
 
 
+# Keys of earlier versions, and their replacements.
+RENAMED = {
+    "reward.shape": "objective=accuracy_cubed",
+    "reward.skip_weight": "+objective.terms.skip_divergence={weight: -WEIGHT, target: 0.4}",
+    "reward.skip_target": "+objective.terms.skip_divergence={weight: -0.1, target: TARGET}",
+    "select.max_flops": "+objective.limits.flops=MOST",
+}
+
+
 def suggest(key: str, schema: Any = None) -> str:
-    """The keys that exist beside an unknown one, and the closest of them; empty where all keys are free."""
+    """Return a hint with the known keys beside an unknown one, and the closest; "" where any key is allowed."""
     schema = schema or Config
+    if schema is Config and key in RENAMED:
+        return f"; it is now {RENAMED[key]}"
     *parents, last = key.split(".")
-    if schema is Config and parents == ["space"]:
-        known = sorted({f.name for space in SPACE_CONFIGS.values() for f in dataclasses.fields(space)})
-        return f" (the spaces know {', '.join(known)})"
+    if schema is Config and len(parents) == 1 and parents[0] in NAMED_GROUPS:
+        classes = NAMED_GROUPS[parents[0]].values()
+        known = sorted({item.name for found in classes for item in dataclasses.fields(found)})
+        return f" (the members of {parents[0]} know {', '.join(known)})"
     for parent in parents:
         schema = next((f.type for f in dataclasses.fields(schema) if f.name == parent), None)
         if not dataclasses.is_dataclass(schema):

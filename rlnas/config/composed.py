@@ -1,4 +1,4 @@
-"""The configuration as hydra composed it: on disk, and single values of it."""
+"""Read and write a configuration composed by hydra; get and set single values of it."""
 
 import copy
 import re
@@ -14,7 +14,7 @@ from rlnas.files import write_text
 
 
 def read_composed(path: Path) -> Any:
-    """A configuration that `save_composed` wrote; RlnasError if it cannot be read."""
+    """Read a configuration written by `save_composed`. Raises RlnasError if it cannot be read."""
     try:
         return OmegaConf.load(path)
     except (OSError, ValueError, YAMLError, OmegaConfBaseException) as error:
@@ -22,20 +22,20 @@ def read_composed(path: Path) -> Any:
 
 
 def read_overrides(path: Path) -> list[str]:
-    """The overrides that `save_composed` wrote, as they were typed; RlnasError if they cannot be read."""
+    """Read the overrides written by `save_composed`, as typed. Raises RlnasError if they cannot be read."""
     overrides = OmegaConf.to_container(read_composed(path))
     assert isinstance(overrides, list)
     return [str(item) for item in overrides]
 
 
 def save_composed(composed: Any, overrides: list[str], folder: Path) -> None:
-    """Write `folder`/config.yaml and overrides.yaml, as hydra does, each whole or not at all."""
+    """Write `folder`/config.yaml and overrides.yaml, as hydra does, each atomically."""
     write_text(folder / "config.yaml", OmegaConf.to_yaml(composed))
     write_text(folder / "overrides.yaml", OmegaConf.to_yaml(OmegaConf.create(overrides)))
 
 
 def without_hydra(composed: Any) -> Any:
-    """The composed configuration without hydra's own part."""
+    """Return a copy of the composed configuration without the group `hydra`."""
     copied = copy.deepcopy(composed)
     with read_write(copied), open_dict(copied):
         copied.pop("hydra", None)
@@ -43,7 +43,7 @@ def without_hydra(composed: Any) -> Any:
 
 
 def raw(composed: Any, key: str) -> Any:
-    """What the configuration says at a dotted key, its interpolations such as ${now:%H} not resolved."""
+    """Return the value at a dotted key, without resolving interpolations such as ${now:%H}."""
     group, _, last = key.rpartition(".")
     values = OmegaConf.to_container(OmegaConf.select(composed, group))
     assert isinstance(values, dict)
@@ -51,7 +51,7 @@ def raw(composed: Any, key: str) -> Any:
 
 
 def set_value(composed: Any, key: str, value: Any) -> None:
-    """Replace the value at a dotted key, taken as it is: a text has nothing to interpolate."""
+    """Replace the value at a dotted key; interpolations in a text are escaped."""
     if isinstance(value, str):
         value = not_interpolated(value)
     with read_write(composed), open_dict(composed):
@@ -59,7 +59,7 @@ def set_value(composed: Any, key: str, value: Any) -> None:
 
 
 def interpolated(text: str) -> str:
-    """The text with interpolations such as ${oc.env:SCRATCH} replaced. Raises RlnasError for an unknown one."""
+    """Return the text with interpolations such as ${oc.env:SCRATCH} resolved. Raises RlnasError for an unknown one."""
     try:
         return str(OmegaConf.create({"value": text}).value)
     except OmegaConfBaseException as error:
@@ -67,5 +67,5 @@ def interpolated(text: str) -> str:
 
 
 def not_interpolated(text: str) -> str:
-    """The text as a value that OmegaConf reads as this very text: an odd number of backslashes escapes ${."""
+    """Escape interpolations, so that OmegaConf reads exactly `text`: an odd number of backslashes escapes ${."""
     return re.sub(r"(\\*)\$\{", r"\1\1\\${", text)

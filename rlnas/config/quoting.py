@@ -1,7 +1,7 @@
-"""Arguments as hydra's grammar and a POSIX shell read them: checked, explained, and written for pasting.
+"""Quote and check command-line arguments for hydra's grammar and a POSIX shell.
 
-A value passes two readers: the shell takes off its quotes, then hydra takes off its own. Every command that is
-printed, in a message or a report, is put together here.
+A value is parsed twice: the shell removes its quotes, then hydra removes its own. Every command printed in a message
+or a report is composed here.
 """
 
 import re
@@ -18,30 +18,30 @@ from rlnas.config.composed import interpolated, not_interpolated
 from rlnas.errors import RlnasError
 
 PATHS = ("space.path", "data.path", "architecture", "resume", "hydra.run.dir", "hydra.sweep.dir")
-# flags of hydra's command line whose next word is their value, no override
+# flags of hydra's command line; the next argument is their value, not an override
 _TAKES_A_WORD = {"--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd", "--package", "-p"}
 _TAKES_A_WORD |= {"--info", "-i", "--cfg", "-c", "--experimental-rerun"}
 _MULTIRUN = ("-m", "--multirun", "hydra.mode=MULTIRUN")
 
 
 def run_command(**values: str | Path) -> str:
-    """`python -m rlnas key=value ...`, to be pasted into a shell; paths get what keeps them paths."""
+    """Return `python -m rlnas key=value ...`, quoted for a shell; paths are protected by `plain_path`."""
     words = [override(key, str(value)) for key, value in values.items()]
     return " ".join(["python -m rlnas", *map(shell_word, words)])
 
 
 def compare_command(folders: Sequence[str | Path], *more: str) -> str:
-    """`python -m rlnas.compare FOLDER ...`, to be pasted into a shell."""
+    """Return `python -m rlnas.compare FOLDER ...`, quoted for a shell."""
     return " ".join(["python -m rlnas.compare", *(shell_word(plain_path(str(item))) for item in folders), *more])
 
 
 def typed(key: str, value: str | Path) -> str:
-    """`key=value` as one shell word, whatever letters the value has."""
+    """Return `key=value` as one shell word, for any characters in the value."""
     return shell_word(override(key, str(value)))
 
 
 def override(key: str, text: str) -> str:
-    """`key=text` by hydra's grammar, in double quotes where hydra would read anything but that very text."""
+    """Return `key=text` in hydra's grammar, in double quotes where hydra would not read exactly that text."""
     if key.lstrip("+") in PATHS:
         text = plain_path(text)
     plain = f"{key}={text}"
@@ -49,19 +49,52 @@ def override(key: str, text: str) -> str:
 
 
 def plain_path(path: str) -> str:
-    """The same path where ~ is not the home folder and - starts no flag."""
+    """Return the path, with ./ in front if it starts with ~ or -, so that it is neither a home folder nor a flag."""
     return f"./{path}" if path.startswith(("~", "-")) else path
 
 
 def shell_word(word: str, home: str | None = None) -> str:
-    """The word in quotes where a POSIX shell needs them. home: a path that is written as $HOME."""
+    """Quote the word where a POSIX shell needs it. home: a path to write as $HOME."""
     if not home or home not in word:
         return shlex.quote(word)
     return '"$HOME"'.join(shlex.quote(part) if part else "" for part in word.split(home))
 
 
+def quoted(word: str) -> str:
+    """Quote a word for a POSIX shell; the user's home folder becomes $HOME."""
+    return shell_word(word, _home())
+
+
+def without_home(text: str, instead: str = "~") -> str:
+    """Replace the path of the user's home folder; a longer path that contains it is another one."""
+    home = _home()
+    return re.sub(rf"(?<![\w.~-]){re.escape(home)}(?![\w.~-])", lambda _: instead, text) if home else text
+
+
+def _home() -> str | None:
+    """The user's home folder; None if there is none, or it is the root."""
+    try:
+        home = Path.home()
+    except RuntimeError:  # a user id without an entry in the system's list, as in some containers
+        return None
+    return str(home) if len(home.parts) > 1 else None
+
+
+def folder_name(folder: Path) -> str:
+    """Name a folder in text: as given, an absolute one relative to the working folder, or its last part.
+
+    Not for commands: those need a path that works, see `shown`.
+    """
+    if not folder.is_absolute():
+        return folder.as_posix()
+    try:
+        return folder.relative_to(Path.cwd()).as_posix()
+    except (ValueError, OSError):
+        return folder.name
+
+
 def shown(path: Path) -> Path:
-    """Relative to the working directory where that is shorter."""
+    """Return the path relative to the working directory if it is below it."""
     try:
         return path.relative_to(Path.cwd())
     except (ValueError, OSError):  # the working directory may have been removed
@@ -69,9 +102,9 @@ def shown(path: Path) -> Path:
 
 
 def check_arguments(arguments: Sequence[str]) -> None:
-    """Raise RlnasError for an override that hydra cannot read, or reads as another path than was written.
+    """Raise RlnasError for an override that hydra cannot read, or reads as a path that differs from the typed one.
 
-    The message names the argument and says how to type it.
+    The message has the argument and its correct spelling.
     """
     several = any(argument in _MULTIRUN for argument in arguments)
     for override_text in overrides_in(arguments):
@@ -94,7 +127,7 @@ def check_arguments(arguments: Sequence[str]) -> None:
 
 
 def overrides_in(arguments: Sequence[str]) -> list[str]:
-    """The overrides among the arguments of hydra's command line: neither flags nor their values."""
+    """Return the overrides among the arguments of hydra's command line, without flags and their values."""
     if any(argument in ("-sc", "--shell-completion") for argument in arguments):
         return []
     before = ["", *arguments]
@@ -106,14 +139,14 @@ def overrides_in(arguments: Sequence[str]) -> list[str]:
 
 
 def value_of(argument: str) -> str | None:
-    """The text that hydra would read in `key=value`; None for null and an empty value. See `check_arguments`."""
+    """Return the text that hydra reads in `key=value`; None for null or no value. Raises as `check_arguments`."""
     check_arguments([argument])
     parsed = _parse(argument)
     assert isinstance(parsed, Override)
     value = parsed.value()
     if value is None or value == "":
         return None
-    if not isinstance(value, str):  # a folder called 2026
+    if not isinstance(value, str):  # a folder named 2026
         return argument.partition("=")[2]
     try:
         return interpolated(value)
@@ -122,7 +155,7 @@ def value_of(argument: str) -> str | None:
 
 
 def _is_path(value: Any, text: str) -> bool:
-    """Whether hydra's value is the text that was typed: neither a list nor the number of 2026_01."""
+    """Return whether hydra's value is the typed text, not a list or a converted number as for 2026_01."""
     return value is None or isinstance(value, str) or (isinstance(value, int | float) and str(value) == text)
 
 
@@ -150,7 +183,7 @@ def _reads_as(argument: str, text: str) -> bool:
 
 
 def _in_quotes(text: str) -> str:
-    """The text as hydra's double-quoted value, with nothing to interpolate."""
-    text = re.sub(r'(\\*)"', r'\1\1\\"', not_interpolated(text))  # hydra: the same before a quote
-    text = re.sub(r"(\\+)$", r"\1\1", text)
+    """Return the text as a double-quoted value of hydra, with interpolations escaped."""
+    text = re.sub(r'(\\*)"', r'\1\1\\"', not_interpolated(text))  # hydra escapes quotes in the same way
+    text = re.sub(r"(\\+)\Z", r"\1\1", text)  # not before a last line break
     return f'"{text}"'

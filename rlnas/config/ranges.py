@@ -9,19 +9,19 @@ from rlnas.errors import RlnasError
 
 
 def ranged(default: Any, low: float, high: float = math.inf, *, above: bool = False) -> Any:
-    """A number in [low, high], or in (low, high] with `above`."""
+    """Return a field for a number in [low, high], or in (low, high] with `above`."""
     return field(default=default, metadata={"low": low, "high": high, "above": above})
 
 
 def one_of(default: str, *choices: str) -> Any:
-    """A string among `choices`."""
+    """Return a field for a string among `choices`."""
     return field(default=default, metadata={"choices": choices})
 
 
 def check_ranges(config: Any, prefix: str) -> None:
-    """RlnasError for the first value of a dataclass, or of one in it, outside its range or choices.
+    """Raise RlnasError for the first value of a dataclass, or a nested one, outside its range or choices.
 
-    prefix: of its keys in the message, with its dot.
+    prefix: of the keys in the message, with a trailing dot.
     """
     for item in dataclasses.fields(config):
         value, key, rule = getattr(config, item.name), prefix + item.name, item.metadata

@@ -1,8 +1,8 @@
 """The configuration as typed dataclasses with ranges.
 
-The defaults are these. conf/config.yaml and the options it chooses repeat them with unit and range, and
-constructors take theirs from here: tests/config/test_defaults.py compares. Only what goes to an algorithm's or policy's
-constructor (`controller.params`, `controller.policy_params`) differs for each and has its defaults in conf/controller.
+This is the source of the defaults. conf/config.yaml and the options it chooses repeat them with unit and range, and
+constructors use them: tests/config/test_defaults.py compares. Exception: the arguments of an algorithm's or policy's
+constructor (`controller.params`, `controller.policy_params`) have their defaults in conf/controller.
 """
 
 from dataclasses import dataclass, field
@@ -14,9 +14,9 @@ from rlnas.networks.operators import ENAS_OPERATORS
 
 @dataclass
 class DataConfig:
-    """Which images; see rlnas.data."""
+    """The images; see rlnas.data."""
 
-    name: str = one_of("digits", "cifar10", "digits", "folder", "hub")
+    name: str = "digits"  # a key of rlnas.data.load.SOURCES, or the dotted path of a user's function
     path: str | None = None
     hub_id: str | None = None
     hub_config: str | None = None
@@ -32,6 +32,7 @@ class DataConfig:
     crop: int = ranged(1, 0, 64)
     flip: bool = False
     cutout: int = ranged(0, 0, 512)
+    options: dict[str, Any] = field(default_factory=dict)  # arguments of a user's source
 
 
 @dataclass
@@ -63,7 +64,7 @@ class NasrlFactoredConfig:
 
 @dataclass
 class TableConfig:
-    """Which columns of a tabular benchmark are what; see rlnas.tabular.read. `reward`: one name or a list."""
+    """Meaning of the columns of a tabular benchmark; see rlnas.tabular.read. `reward`: one name or a list."""
 
     name: str = "table"
     path: str | None = None
@@ -77,31 +78,31 @@ class TableConfig:
 
 @dataclass
 class NasBenchMacroConfig:
-    """Where NAS-Bench-Macro's file is; see rlnas.tabular.nas_bench_macro."""
+    """Path of NAS-Bench-Macro's file; see rlnas.tabular.nas_bench_macro."""
 
     name: str = "nas_bench_macro"
     path: str | None = None
 
 
-NetworkSpaceConfig = NasrlConfig | NasrlFactoredConfig
-TableSpaceConfig = TableConfig | NasBenchMacroConfig
-SpaceConfig = NetworkSpaceConfig | TableSpaceConfig
-NETWORK_SPACE_CONFIGS: dict[str, type[NasrlConfig] | type[NasrlFactoredConfig]] = {
+@dataclass
+class OwnConfig:
+    """A user's class in a group: its dotted path and keyword arguments."""
+
+    name: str | None = None
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+SPACE_CONFIGS: dict[str, Any] = {
     "nasrl": NasrlConfig,
     "nasrl_factored": NasrlFactoredConfig,
-}
-TABLE_SPACE_CONFIGS: dict[str, type[TableConfig] | type[NasBenchMacroConfig]] = {
     "table": TableConfig,
     "nas_bench_macro": NasBenchMacroConfig,
 }
-SPACE_CONFIGS: dict[str, Any] = {**NETWORK_SPACE_CONFIGS, **TABLE_SPACE_CONFIGS}
-OPEN_GROUPS = ("retrain.space", "controller.params", "controller.policy_params")  # of any entries
-WITHOUT_BYPASS = ("nasrl_factored",)  # spaces whose skips are inputs of the layer's operator: none leads past it
 
 
 @dataclass
 class ChildConfig:
-    """How the shared weights are trained: Nesterov SGD, cosine schedule with restarts (ENAS)."""
+    """Training of the shared weights: Nesterov SGD, cosine schedule with restarts (ENAS)."""
 
     batch_size: int = ranged(64, 2, 65536)
     architectures_per_step: int = ranged(1, 1, 64)
@@ -118,10 +119,10 @@ class ChildConfig:
 
 
 @dataclass
-class EvaluatorConfig:
-    """How an architecture is scored. `tabular` looks it up; the options are those of `shared_weights`."""
+class SharedWeightsConfig:
+    """Scoring of children with the shared weights; see rlnas.evaluators.shared_weights."""
 
-    name: str = one_of("shared_weights", "shared_weights", "tabular")
+    name: str = "shared_weights"
     images: int = ranged(1000, 0)
     batch_size: int = ranged(500, 2, 65536)
     norm: str = one_of("batch", "batch", "recalibrate", "running")
@@ -130,8 +131,32 @@ class EvaluatorConfig:
 
 
 @dataclass
+class StandaloneConfig:
+    """Training from scratch and scoring of each child; see rlnas.evaluators.standalone."""
+
+    name: str = "standalone"
+    epochs: int = ranged(2, 1, 10000)
+    images: int = ranged(0, 0)
+    batch_size: int = ranged(500, 2, 65536)
+
+
+@dataclass
+class TabularConfig:
+    """Look-up of architectures in the table of the space; no options."""
+
+    name: str = "tabular"
+
+
+EVALUATOR_CONFIGS: dict[str, Any] = {
+    "shared_weights": SharedWeightsConfig,
+    "standalone": StandaloneConfig,
+    "tabular": TabularConfig,
+}
+
+
+@dataclass
 class ImitationConfig:
-    """How a policy repeats the best architectures so far; see rlnas.controllers.imitation. Weight 0: not at all."""
+    """Imitation of the best architectures so far by a policy; see rlnas.controllers.imitation. Weight 0 = off."""
 
     weight: float = ranged(0.0, 0)
     best: int = ranged(10, 1, 10000)
@@ -140,7 +165,7 @@ class ImitationConfig:
 
 @dataclass
 class ControllerConfig:
-    """Who chooses. `params` and `policy_params` go to the algorithm's and policy's constructors as they are."""
+    """The controller. `params` and `policy_params` are arguments of the algorithm's and the policy's constructor."""
 
     name: str = "ppo_shared"
     algorithm: str = "ppo"
@@ -154,18 +179,27 @@ class ControllerConfig:
 
 
 @dataclass
-class RewardConfig:
-    """How an accuracy becomes a reward; see rlnas.objective."""
+class ObjectiveConfig:
+    """Terms to maximise and limits to respect; see rlnas.objective.
 
-    shape: str = one_of("accuracy", "accuracy", "accuracy_cubed")
-    skip_weight: float = ranged(0.0, 0, 100)
-    skip_target: float = ranged(0.4, 0.001, 0.999)
+    terms: a name -> its weight, or {weight, and the term's options}. limits: the name of a cost or value -> its
+    maximum.
+    """
+
+    terms: dict[str, Any] = field(default_factory=lambda: {"accuracy": 1.0})
+    limits: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class RewardConfig:
+    """Conversion of objectives to the rewards that learners receive; see rlnas.objective.Scale."""
+
     scale: str = one_of("auto", "auto", "none", "standard", "rank", "mean_rank")
 
 
 @dataclass
 class SearchConfig:
-    """The shape of a round, which is a number of architectures, the same for every controller; see rlnas.search."""
+    """Size of a round, a number of architectures that is the same for every controller; see rlnas.search."""
 
     warmup_epochs: int = ranged(4, 0)
     epochs_per_round: float = ranged(1.0, 0)
@@ -175,7 +209,7 @@ class SearchConfig:
 
 @dataclass
 class BudgetConfig:
-    """When the search ends, whichever comes first; 0 is no limit."""
+    """Limits of the search, which ends at the first one reached; 0 = no limit."""
 
     rounds: int = ranged(8, 0)
     architectures: int = ranged(0, 0)
@@ -185,12 +219,11 @@ class BudgetConfig:
 
 @dataclass
 class SelectConfig:
-    """Who is scored again when the search ends, and which of them are trained alone before one is chosen."""
+    """Architectures scored again after the search, and how many of them are trained alone before one is chosen."""
 
     from_policy: int = ranged(20, 0, 100000)
     from_history: int = ranged(20, 0, 100000)
     from_random: int = ranged(0, 0, 100000)
-    max_flops: float = ranged(0.0, 0)
     finalists: int = ranged(5, 1, 100000)
     finalist_epochs: float = ranged(1.0, 0, 10000, above=True)
     finalist_start: str = one_of("shared", "shared", "scratch")
@@ -198,7 +231,7 @@ class SelectConfig:
 
 @dataclass
 class RetrainConfig:
-    """How the best architecture is trained from scratch; 0 epochs: not at all."""
+    """Training of the best architecture from scratch; 0 epochs = off."""
 
     epochs: int = ranged(30, 0)
     batch_size: int = ranged(64, 2, 65536)
@@ -216,7 +249,7 @@ class RetrainConfig:
 
 @dataclass
 class ExecutionConfig:
-    """On what and how the tensors are computed; see rlnas.execution.settings."""
+    """Device, precision and memory settings; see rlnas.execution.settings."""
 
     device: str = "auto"
     threads: int = ranged(0, 0, 1024)
@@ -225,7 +258,6 @@ class ExecutionConfig:
     retrain_precision: str = one_of("same", "same", "auto", "float32", "bfloat16")
     retrain_memory_format: str = one_of("same", "same", "auto", "channels_last", "contiguous")
     measure: bool = False
-    compile: bool = False
     cuda_graphs: bool = False
     keep_buffers: bool = True
     memory_mb: int = ranged(1024, 1)
@@ -233,21 +265,37 @@ class ExecutionConfig:
 
 @dataclass
 class Config:
-    """A whole run."""
+    """The configuration of a run."""
 
     name: str = "nasrl_digits"
     seed: int = ranged(0, 0, 2**63 - 1)
     progress: str = one_of("auto", "auto", "plain", "off")
     resume: str | None = None
     architecture: str | None = None
+    report: bool = True
     data: DataConfig = field(default_factory=DataConfig)
-    space: Any = field(default_factory=NasrlConfig)  # a SpaceConfig; OmegaConf has no unions of classes
+    space: Any = field(default_factory=NasrlConfig)  # a class of SPACE_CONFIGS, or OwnConfig; OmegaConf has no unions
     controller: ControllerConfig = field(default_factory=ControllerConfig)
-    evaluator: EvaluatorConfig = field(default_factory=EvaluatorConfig)
+    evaluator: Any = field(default_factory=SharedWeightsConfig)  # a class of EVALUATOR_CONFIGS, or OwnConfig
     child: ChildConfig = field(default_factory=ChildConfig)
+    objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
     reward: RewardConfig = field(default_factory=RewardConfig)
     search: SearchConfig = field(default_factory=SearchConfig)
     budget: BudgetConfig = field(default_factory=BudgetConfig)
     select: SelectConfig = field(default_factory=SelectConfig)
     retrain: RetrainConfig = field(default_factory=RetrainConfig)
     execution: ExecutionConfig = field(default_factory=ExecutionConfig)
+
+
+# Groups whose options depend on their `name`.
+NAMED_GROUPS: dict[str, dict[str, Any]] = {"space": SPACE_CONFIGS, "evaluator": EVALUATOR_CONFIGS}
+OPEN_GROUPS = (  # groups that allow any entries
+    "retrain.space",
+    "controller.params",
+    "controller.policy_params",
+    "objective.terms",
+    "objective.limits",
+    "space.options",
+    "evaluator.options",
+    "data.options",
+)

@@ -1,5 +1,6 @@
-"""Controllers: who chooses."""
+"""Controllers: choose the architectures to score."""
 
-from rlnas.controllers.make import ALGORITHMS, STRATEGIES, Controller, make_controller
+from rlnas.controllers.base import Controller, Problem, Strategy
+from rlnas.controllers.make import ALGORITHMS, STRATEGIES, make_controller
 
-__all__ = ["ALGORITHMS", "STRATEGIES", "Controller", "make_controller"]
+__all__ = ["ALGORITHMS", "STRATEGIES", "Controller", "Problem", "Strategy", "make_controller"]

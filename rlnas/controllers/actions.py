@@ -1,4 +1,4 @@
-"""From architectures to the actions that build them."""
+"""Actions that build given architectures."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from rlnas.spaces import Architecture
 
 
 def building_actions(episodes: Episodes, architectures: list[Architecture]) -> list[NDArray[Any]]:
-    """What to do at each step of an episode to build these n architectures: (n, m) for layers, (n,) for decisions."""
+    """Return for each step the actions that build these n architectures: (n, m) for layers, (n,) for decisions."""
     rows = np.stack([episodes.space.actions(architecture) for architecture in architectures])  # (n, t, m)
     if episodes.step_unit == "layer":
         return [rows[:, step] for step in range(episodes.length)]

@@ -1,8 +1,8 @@
-"""The state that an algorithm keeps in its attributes, found and put back without knowing the algorithm.
+"""Save and restore the attributes of any algorithm.
 
 stable-baselines3's own `save` pickles. Here every attribute becomes tensors and plain data: numbers, text, containers,
-arrays, random generators, whatever has a state_dict, and objects made of these. What cannot be put so is named, and
-resuming is refused with that name instead of going on with a state that is silently new.
+arrays, random generators, objects with a state_dict, and objects made of these. Other values are recorded by name, and
+resuming is refused with that name instead of silently starting from a new state.
 """
 
 import dataclasses
@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 PLAIN = (type(None), bool, int, float, str)
-# Made anew from the configuration, and without a state of their own; another one than at the start is refused.
+# Stateless and rebuilt from the configuration; one that differs from the one at the start is refused.
 CONFIGURATION: tuple[type, ...] = (
     type,
     types.FunctionType,
@@ -44,13 +44,13 @@ CONTAINERS: dict[str, type] = {
 
 
 class Unsavable(Exception):
-    """A value that is no plain data, or cannot be put back; the argument says what it is."""
+    """A value that cannot be encoded as plain data or restored; the argument says what it is."""
 
 
 def encode(value: Any, handled: frozenset[int] = frozenset()) -> Any:
-    """`value` as tensors and plain data that torch.load(weights_only=True) takes. Raises Unsavable.
+    """Return `value` as tensors and plain data that torch.load(weights_only=True) reads. Raises Unsavable.
 
-    handled: ids of objects that are saved elsewhere, or made anew, and stay as they are.
+    handled: ids of objects that are saved elsewhere or rebuilt; they are left unchanged.
     """
     if type(value) in PLAIN:
         return value
@@ -62,7 +62,7 @@ def encode(value: Any, handled: frozenset[int] = frozenset()) -> Any:
         found = encoder(value)
         if found is not None:
             return found
-    inside = handled | {id(value)}  # an object that leads back to itself is not walked forever
+    inside = handled | {id(value)}  # stops the recursion at circular references
     for kind, base in CONTAINERS.items():
         if isinstance(value, base):
             return _encode_container(kind, value, inside)
@@ -77,7 +77,7 @@ def encode(value: Any, handled: frozenset[int] = frozenset()) -> Any:
 
 
 def _encode_container(kind: str, value: Any, handled: frozenset[int]) -> dict[str, Any]:
-    """A container, of a subclass too (Counter, defaultdict, a named tuple): one like it is filled again."""
+    """Encode a container or a subclass of one (Counter, defaultdict, a named tuple)."""
     if kind == "dict":
         items: list[Any] = [(encode(key, handled), encode(item, handled)) for key, item in value.items()]
     else:
@@ -87,7 +87,7 @@ def _encode_container(kind: str, value: Any, handled: frozenset[int]) -> dict[st
 
 
 def _encode_leaf(value: Any) -> dict[str, Any] | None:
-    """A tensor, an array, a number of numpy's, bytes, a member of an Enum; None for anything else."""
+    """Encode a tensor, array, numpy scalar, bytes or Enum member; return None for anything else."""
     if isinstance(value, Tensor):
         return {"kind": "tensor", "value": value.detach().clone()}
     if isinstance(value, bytes):  # torch.load(weights_only=True) refuses them
@@ -104,7 +104,7 @@ def _encode_leaf(value: Any) -> dict[str, Any] | None:
 
 
 def _encode_generator(value: Any) -> dict[str, Any] | None:
-    """A random generator; None for anything else."""
+    """Encode a random generator; return None for anything else."""
     if isinstance(value, np.random.Generator):
         return {"kind": "numpy_generator", "value": encode(value.bit_generator.state)}
     if isinstance(value, torch.Generator):
@@ -115,10 +115,10 @@ def _encode_generator(value: Any) -> dict[str, Any] | None:
 
 
 def restored(current: Any, saved: Any) -> Any:
-    """What `encode` saved; what is there already and can be changed is changed in place.
+    """Return the value that `encode` saved, changing `current` in place where possible.
 
-    In place, because others may hold the same tensor, container or object. Raises Unsavable where something is
-    needed to be there that is not: an object, or a container of a user's class, that was made during the run.
+    In place because other code may reference the same tensor, container or object. Raises Unsavable for an object, or
+    a container of a user's class, that was created during the run and so does not exist yet.
     """
     if not isinstance(saved, dict):
         return saved
@@ -152,7 +152,7 @@ def _restored_state(current: Any, value: Any) -> None:
 
 
 def _restored_container(current: Any, saved: dict[str, Any]) -> Any:
-    """A container; its items are restored in place where `current` has the same places."""
+    """Restore a container; items are restored in place where `current` has the same keys or length."""
     kind, items = saved["kind"], saved["value"]
     base = CONTAINERS[kind]
     alike = type(current).__qualname__ == saved["type"] and isinstance(current, base)
@@ -175,14 +175,14 @@ def _restored_container(current: Any, saved: dict[str, Any]) -> Any:
     return current
 
 
-# What must be there, to be restored in place.
+# Kinds that are only restored in place, and the type that must already exist.
 _NEEDED: dict[str, type] = {
     "enum": enum.Enum,
     "numpy_generator": np.random.Generator,
     "torch_generator": torch.Generator,
     "python_generator": random.Random,
 }
-# What changes `current` in place returns None.
+# Functions that change `current` in place return None.
 _RESTORE: dict[str, Callable[[Any, Any], Any]] = {
     "kept": _restored_kept,
     "tensor": _restored_tensor,
@@ -199,9 +199,9 @@ _RESTORE: dict[str, Callable[[Any, Any], Any]] = {
 
 
 def find(owner: Any, elsewhere: frozenset[str], handled: frozenset[int]) -> tuple[dict[str, Any], dict[str, str]]:
-    """The attributes of `owner` as plain data by name, and the types of those that cannot be put so.
+    """Return the attributes of `owner` as plain data by name, and the types of those that cannot be encoded.
 
-    elsewhere: names of attributes that are saved otherwise or made anew. handled: see `encode`.
+    elsewhere: names of attributes that are saved elsewhere or rebuilt. handled: see `encode`.
     """
     saved, lost = {}, {}
     for name, value in vars(owner).items():
@@ -215,10 +215,10 @@ def find(owner: Any, elsewhere: frozenset[str], handled: frozenset[int]) -> tupl
 
 
 def put_back(owner: Any, saved: Mapping[str, Any]) -> None:
-    """Give `owner` the attributes that `find` saved. Raises Unsavable with the name of one that cannot be put back."""
+    """Set the attributes of `owner` that `find` saved. Raises Unsavable with the name of one it cannot restore."""
     for name, item in saved.items():
         if isinstance(item, dict) and item["kind"] == "kept" and not hasattr(owner, name):
-            continue  # made during the run, and made anew
+            continue  # created during the run, which creates it again
         try:
             setattr(owner, name, restored(getattr(owner, name, None), item))
         except Unsavable as error:
@@ -226,6 +226,6 @@ def put_back(owner: Any, saved: Mapping[str, Any]) -> None:
 
 
 def identities(*owners: nn.Module) -> frozenset[int]:
-    """Ids of these modules, all inside them, and their parameters and buffers."""
+    """Return the ids of these modules, their submodules, parameters and buffers."""
     parts = [part for owner in owners for part in (*owner.modules(), *owner.parameters(), *owner.buffers())]
     return frozenset(id(part) for part in parts)

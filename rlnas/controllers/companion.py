@@ -1,4 +1,4 @@
-"""What learns beside an algorithm's own updates."""
+"""Callbacks that learn in addition to an algorithm's own updates."""
 
 from typing import Any, Protocol
 
@@ -6,17 +6,17 @@ from stable_baselines3.common.callbacks import BaseCallback
 
 
 class Companion(Protocol):
-    """A callback whose state is part of the controller's."""
+    """A callback whose state is part of the controller's state."""
 
     def state(self) -> dict[str, Any]:
-        """Everything it depends on, as plain data; exact at the start of a rollout."""
+        """Return its whole state as plain data; exact at the start of a rollout."""
         ...
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on where `state` was taken."""
+        """Restore what `state` returned."""
         ...
 
     @property
     def callback(self) -> BaseCallback:
-        """What stable-baselines3 calls."""
+        """The callback that stable-baselines3 calls."""
         ...

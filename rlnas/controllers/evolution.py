@@ -1,9 +1,8 @@
 """Regularised (aging) evolution (Real et al. 2019, "Regularized Evolution for Image Classifier Architecture
-Search", algorithm 1): of a population, the oldest dies, not the worst.
+Search", algorithm 1): the oldest individual of the population is dropped, not the worst.
 
-With one architecture a batch it is the published, sequential algorithm. With more, the children of a batch
-are bred from one population and join it together in the order of the batch, as with so many asynchronous
-workers.
+With one architecture a batch it is the published, sequential algorithm. With more, the offspring of a batch come from
+one population and join it together in batch order, as with that many asynchronous workers.
 """
 
 from collections import deque
@@ -12,17 +11,18 @@ from typing import Any
 
 import numpy as np
 
+from rlnas.controllers.strategy import in_order
+from rlnas.envs.scorer import Outcome
 from rlnas.errors import RlnasError
 from rlnas.spaces import Architecture, Space
 
 
 class Evolution:
-    """Tournaments of `sample` drawn without replacement from the `population`; the best one's mutation is next.
+    """Proposes mutations of tournament winners: the best of `sample` drawn without replacement from the `population`.
 
-    Until the population is full, architectures are random; a batch may fill it beyond its size, then the oldest
-    die at once. A mutation changes one decision (`Space.mutate`). Deviation from the paper: no mutation leaves
-    its parent as it is. An individual keeps the value it was born with, also where the shared weights have
-    changed since: aging is what forgets it.
+    Until the population is full, architectures are random. A batch that would overfill it drops the oldest at once.
+    A mutation changes one decision (`Space.mutate`). Deviation from the paper: a mutation never returns its parent.
+    An individual keeps its first value even after the shared weights change; aging removes it.
     """
 
     def __init__(self, space: Space, rng: np.random.Generator, population: int = 25, sample: int = 5):
@@ -34,33 +34,36 @@ class Evolution:
         self.space = space
         self.rng = rng
         self.tournament = sample
-        # oldest first; adding to a full one drops the oldest
+        # oldest first; adding to a full population drops the oldest
         self.population: deque[tuple[Architecture, float]] = deque(maxlen=population)
+        self.asked: list[Architecture] = []
 
-    def propose(self, count: int) -> list[Architecture]:
-        """The children of so many tournaments; random architectures before the population is full."""
-        return [self._child() for _ in range(count)]
+    def ask(self, count: int) -> list[Architecture]:
+        """Propose the offspring of `count` tournaments; random architectures until the population is full."""
+        self.asked = self.sample(count)
+        return self.asked
 
-    def observe(self, architectures: Sequence[Architecture], values: Sequence[float]) -> None:
-        """They are born, and as many of the oldest die."""
-        self.population.extend(zip(architectures, values, strict=True))
+    def tell(self, outcomes: Sequence[Outcome]) -> None:
+        """Add the scored architectures; drop the oldest beyond the population size."""
+        ordered = in_order(self.asked, outcomes)
+        self.population.extend((outcome.architecture, outcome.objective) for outcome in ordered)
 
     def sample(self, count: int) -> list[Architecture]:
-        """Children as they would be proposed now."""
-        return self.propose(count)
+        """Sample offspring of the current population."""
+        return [self._offspring() for _ in range(count)]
 
-    def _child(self) -> Architecture:
+    def _offspring(self) -> Architecture:
         if len(self.population) < (self.population.maxlen or 0):
             return self.space.sample(self.rng)
-        rivals = self.rng.choice(len(self.population), size=self.tournament, replace=False)
-        parent, _ = max((self.population[rival] for rival in rivals), key=lambda member: member[1])
+        drawn = self.rng.choice(len(self.population), size=self.tournament, replace=False)
+        parent, _ = max((self.population[index] for index in drawn), key=lambda member: member[1])
         return self.space.mutate(parent, self.rng)
 
     def state(self) -> dict[str, Any]:
-        """The population, oldest first."""
-        return {"population": list(self.population)}
+        """Return the population, oldest first."""
+        return {"population": [(self.space.text(architecture), value) for architecture, value in self.population]}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on where `state` was taken."""
+        """Restore what `state` returned."""
         self.population.clear()
-        self.population.extend((tuple(architecture), value) for architecture, value in state["population"])
+        self.population.extend((self.space.parse(text), value) for text, value in state["population"])

@@ -1,8 +1,8 @@
 """Self-imitation: a policy also learns to repeat the best architectures seen so far.
 
-Priority-queue training (Abolafia et al. 2018, "Neural Program Synthesis with Priority Queue Training"): beside the
-policy gradient, the log-likelihood of the few best different samples so far is raised. A rare success is so
-rehearsed at every update, where the policy gradient alone shows it once and forgets it.
+Priority-queue training (Abolafia et al. 2018, "Neural Program Synthesis with Priority Queue Training"): in addition to
+the policy gradient, the log-likelihood of the few best distinct samples so far is increased. So a rare success is
+repeated at every update, where the policy gradient alone uses it once.
 """
 
 from typing import Any
@@ -15,21 +15,21 @@ from rlnas.config.schema import ImitationConfig
 from rlnas.controllers.actions import building_actions
 from rlnas.envs.episodes import Episodes
 from rlnas.envs.vector import NASVecEnv
-from rlnas.means import Means
+from rlnas.objective import Means
 from rlnas.spaces import Architecture
 
 
 class Imitation(BaseCallback):
-    """After each update of the algorithm, `passes` gradient steps on
+    """Takes `passes` gradient steps after each update of the algorithm, on
 
         - weight * mean over the `best` best architectures so far of log pi(the actions that build it)
 
-    with the policy's own optimizer. The best are those with the highest mean of their unscaled rewards. Where the
-    shared weights change from round to round, rewards of early rounds stay in the mean as they were. Adam and
-    RMSprop divide a gradient by its recent size, so `weight` counts against the algorithm's own gradients.
+    with the policy's own optimizer. The best have the highest mean unscaled reward. Where the shared weights change
+    from round to round, rewards of early rounds stay in the mean unchanged. Adam and RMSprop divide a gradient by its
+    recent magnitude, so `weight` is relative to the algorithm's own gradients.
 
-    It must stand before the search's callback, which saves the state at the start of a rollout: the update is
-    seen to be due at the end of one rollout, and done at the start of the next. SB3's classes stay as they are.
+    It must precede the search's callback, which saves the state at the start of a rollout: the end of a rollout
+    marks the update as due, the start of the next one performs it. SB3's classes are not changed.
     """
 
     def __init__(self, config: ImitationConfig, env: NASVecEnv):
@@ -42,7 +42,7 @@ class Imitation(BaseCallback):
     def _on_step(self) -> bool:
         for info in self.locals["infos"]:
             if "reward" in info:
-                self.means.add(self.env.nas_space.unrank(int(info["code"])), float(info["reward"]))
+                self.means.add(self.env.nas_space.parse(info["architecture"]), float(info["reward"]))
         return True
 
     def _on_rollout_end(self) -> None:
@@ -60,7 +60,7 @@ class Imitation(BaseCallback):
             self.imitate()
 
     def imitate(self) -> None:
-        """The gradient steps; none before the first architecture is complete."""
+        """Take the gradient steps; none before the first architecture is complete."""
         best = self.means.best(self.config.best)
         if not best:
             return
@@ -76,7 +76,7 @@ class Imitation(BaseCallback):
             model.logger.record("train/imitation_loss", float(loss.detach()))
 
     def _loss(self, policy: Any, observations: Tensor, actions: Tensor, masks: Tensor) -> Tensor:
-        """- weight * the summed log-probabilities of the actions (s, m) or (s,) at the observations (s, o)."""
+        """Return -weight * the summed log-probabilities of the actions (s, m) or (s,) at the observations (s, o)."""
         from sb3_contrib.common.maskable.policies import MaskableActorCriticPolicy
 
         masked = {"action_masks": masks} if isinstance(policy, MaskableActorCriticPolicy) else {}
@@ -85,7 +85,7 @@ class Imitation(BaseCallback):
         return loss
 
     def _episodes(self, architectures: list[Architecture]) -> tuple[Tensor, Tensor, Tensor]:
-        """Every step of building these: observations (s, o), actions (s, m) or (s,), legal choices (s, w)."""
+        """Return all steps that build these: observations (s, o), actions (s, m) or (s,), legal choices (s, w)."""
         episodes = Episodes(self.env.nas_space, len(architectures), self.env.episodes.step_unit)
         observations, taken, masks = [], [], []
         for actions in building_actions(episodes, architectures):
@@ -97,13 +97,13 @@ class Imitation(BaseCallback):
 
     @property
     def callback(self) -> BaseCallback:
-        """Itself."""
+        """This object."""
         return self
 
     def state(self) -> dict[str, Any]:
-        """Every reward, as plain data; exact at the start of a rollout."""
-        return self.means.state()
+        """Return every reward as plain data; exact at the start of a rollout."""
+        return self.means.state(self.env.nas_space)
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on where `state` was taken."""
-        self.means.restore(state)
+        """Restore what `state` returned."""
+        self.means.restore(state, self.env.nas_space)

@@ -1,11 +1,11 @@
 """The autoregressive LSTM controller of Zoph & Le (2017) and ENAS, as a stable-baselines3 policy.
 
-Layer by layer the LSTM chooses each factor of the operator, then attends over the layers before to decide
-on skips (anchor points, Zoph & Le section 3.2): P(skip from j to i) = sigmoid(2 v . tanh(W_1 h_j + W_2 h_i)).
+Layer by layer the LSTM chooses each factor of the operator, then attends over the earlier layers to choose
+skips (anchor points, Zoph & Le section 3.2): P(skip from j to i) = sigmoid(2 v . tanh(W_1 h_j + W_2 h_i)).
 The choices of one layer depend on each other, which independent MultiDiscrete components cannot express.
 
-The environment's observation holds every choice made so far, so the policy keeps no state between steps:
-it walks from the first layer to the current one again. That makes it exact for any algorithm that calls
+The environment's observation holds every choice so far, so the policy keeps no state between steps: it unrolls the
+LSTM from the first layer to the current one at each step. So it is exact for any algorithm that calls
 `evaluate_actions` on shuffled steps (PPO), and costs little at these sizes.
 
 Axes: b rows, t layers, m components of a layer, w = sum(nvec), u hidden units.
@@ -25,7 +25,7 @@ from rlnas.spaces import Space
 
 
 class Walk(NamedTuple):
-    """What one walk gives for the current layer of each row.
+    """Result of unrolling the LSTM, for the current layer of each row.
 
     actions (b, m) int64, log_prob (b,), entropy (b,) in nats, values (b,), skip_divergence (b,): the sum
     over possible skips of KL(policy || Bernoulli(skip_target)) in nats.
@@ -39,7 +39,7 @@ class Walk(NamedTuple):
 
 
 class LstmPolicy(ActorCriticPolicy):
-    """Autoregressive policy over the layers of a space, with illegal choices masked inside.
+    """Autoregressive policy over the layers of a space that masks illegal choices.
 
     space: the search space. hidden_size: u. num_layers: of the LSTM (Zoph & Le: 2 of 35, ENAS: 1 of 64).
     temperature: divides the operator logits. tanh_constant: bounds logits to c * tanh(logits), 0 for none
@@ -72,7 +72,7 @@ class LstmPolicy(ActorCriticPolicy):
         super().__init__(observation_space, action_space, lr_schedule, **kwargs)
 
     def _build(self, lr_schedule: Callable[[float], float]) -> None:
-        """Own modules in place of SB3's, then the optimizer, as SB3 does it."""
+        """Create this policy's modules instead of SB3's, then the optimizer as SB3 does."""
         space, units = self.nas_space, self.hidden_size
         self.factors = space.nvec[: len(space.nvec) - space.skip_bits]
         self.start = nn.Parameter(torch.empty(units))
@@ -87,23 +87,18 @@ class LstmPolicy(ActorCriticPolicy):
         self.value = nn.Linear(units, 1)  # only algorithms with a critic train it
         nn.init.zeros_(self.value.weight)
         nn.init.zeros_(self.value.bias)
-        prefix = torch.zeros(0, len(space.nvec), dtype=torch.int64)
-        masks = []
-        for _ in range(space.steps):  # in spaces of independent decisions the mask depends on the step alone
-            masks.append(torch.from_numpy(space.legal(prefix.tolist()).copy()))
-            prefix = torch.cat([prefix, torch.zeros(1, len(space.nvec), dtype=torch.int64)])
-        self.register_buffer("masks", torch.stack(masks), persistent=False)  # (t, w)
         self.optimizer = self.optimizer_class(
             self.parameters(),
             lr=lr_schedule(1),  # type: ignore[call-arg]
             **self.optimizer_kwargs,
         )
 
-    # -- the walk --------------------------------------------------------------------------------------
+    # -- unrolling -------------------------------------------------------------------------------------
 
     def walk(self, observations: Tensor, actions: Tensor | None = None, deterministic: bool = False) -> Walk:
-        """From the first layer to the current one of each row; `actions` (b, m) given or drawn."""
+        """Unroll the LSTM from the first layer to the current one of each row; sample `actions` (b, m) if None."""
         chosen, position = self._decode(observations)  # (b, t, m), (b,)
+        legal = observations[:, -sum(self.nas_space.nvec) :] > 0  # (b, w), of the current layer
         rows = observations.shape[0]
         zeros = observations.new_zeros(rows)
         log_prob, entropy, values, divergence = zeros, zeros, zeros, zeros
@@ -124,7 +119,8 @@ class LstmPolicy(ActorCriticPolicy):
                 if factor == 0:
                     values = torch.where(now, self.value(hidden).squeeze(1), values)
                 logits = self._bound(self.choose[factor](hidden) / self.temperature)  # (b, choices)
-                logits = logits.masked_fill(~self._mask(layer, start, choices), float("-inf"))
+                # at other layers the choice is known and the masked logits are not used
+                logits = logits.masked_fill(~legal[:, start : start + choices], float("-inf"))
                 choice = Categorical(logits=logits)
                 drawn = logits.argmax(dim=1) if deterministic else choice.sample()  # (b,)
                 here = drawn if actions is None else actions[:, factor]
@@ -160,7 +156,7 @@ class LstmPolicy(ActorCriticPolicy):
         actions: Tensor | None,
         deterministic: bool,
     ) -> "tuple[_Bits | None, Tensor]":
-        """The skip bits of a layer from each layer before its predecessor, and the next input (b, u)."""
+        """Return a layer's skip bits from each layer before its predecessor, and the next input (b, u)."""
         count = layer - 1
         if count <= 0:
             return None, torch.zeros_like(hidden)
@@ -179,11 +175,11 @@ class LstmPolicy(ActorCriticPolicy):
         target = torch.tensor(self.skip_target, device=logits.device)
         divergence = (p * (on - target.log()) + (1 - p) * (off - (1 - target).log())).sum(1)
         mixed = (torch.stack(anchors[:count], dim=1) * used[:, :, None]).sum(1)  # (b, u)
-        x = mixed / (1 + used.sum(1, keepdim=True))  # ENAS: the mean of the chosen anchors, damped
+        x = mixed / (1 + used.sum(1, keepdim=True))  # ENAS: sum of the chosen anchors / (1 + their number)
         return _Bits(decisions, log_prob, entropy, divergence), x
 
     def _advance(self, x: Tensor, state: list[tuple[Tensor, Tensor]]) -> Tensor:
-        """One LSTM step; `state` is replaced in place, layer by layer."""
+        """Run one LSTM step; replaces the entries of `state` in place."""
         for depth, cell in enumerate(self.cells):
             state[depth] = cell(x, state[depth])
             x = state[depth][0]
@@ -192,12 +188,8 @@ class LstmPolicy(ActorCriticPolicy):
     def _bound(self, logits: Tensor) -> Tensor:
         return self.tanh_constant * torch.tanh(logits) if self.tanh_constant else logits
 
-    def _mask(self, layer: int, start: int, choices: int) -> Tensor:
-        assert isinstance(self.masks, Tensor)
-        return self.masks[layer, start : start + choices]
-
     def _decode(self, observations: Tensor) -> tuple[Tensor, Tensor]:
-        """The choices so far (b, t, m) and the current layer (b,), t where all are made."""
+        """Return the choices so far (b, t, m) and the current layer (b,), t where all are made."""
         space = self.nas_space
         width = sum(space.nvec)
         one_hot = observations[:, : space.steps * width].view(-1, space.steps, width)
@@ -206,15 +198,15 @@ class LstmPolicy(ActorCriticPolicy):
         done = where.sum(1) == 0
         return chosen, torch.where(done, space.steps, where.argmax(1))
 
-    # -- what stable-baselines3 calls ------------------------------------------------------------------
+    # -- interface of stable-baselines3 ----------------------------------------------------------------
 
     def forward(self, obs: Tensor, deterministic: bool = False) -> tuple[Tensor, Tensor, Tensor]:
-        """Actions (b, m), values (b, 1), log-probabilities (b,)."""
+        """Return actions (b, m), values (b, 1) and log-probabilities (b,)."""
         walk = self.walk(obs, deterministic=deterministic)
         return walk.actions, walk.values[:, None], walk.log_prob
 
     def evaluate_actions(self, obs: Tensor, actions: Tensor) -> tuple[Tensor, Tensor, Tensor]:  # type: ignore[override]
-        """Values (b, 1), log-probabilities (b,) and entropies (b,) of given actions."""
+        """Return values (b, 1), log-probabilities (b,) and entropies (b,) of given actions."""
         walk = self.walk(obs, actions.long())
         return walk.values[:, None], walk.log_prob, walk.entropy
 
@@ -222,7 +214,7 @@ class LstmPolicy(ActorCriticPolicy):
         return self.walk(observation, deterministic=deterministic).actions
 
     def predict_values(self, obs: Tensor) -> Tensor:  # type: ignore[override]
-        """Values (b, 1)."""
+        """Return values (b, 1)."""
         return self.walk(obs, deterministic=True).values[:, None]
 
 
@@ -234,6 +226,6 @@ class _Bits(NamedTuple):
 
 
 def _entropy(log_probs: Tensor) -> Tensor:
-    """Entropy (b,) of normalised log-probabilities (b, choices), of which some are -inf."""
+    """Return the entropy (b,) of normalised log-probabilities (b, choices), some of which may be -inf."""
     probabilities = log_probs.exp()
     return -(probabilities * log_probs.clamp(min=torch.finfo(log_probs.dtype).min)).sum(1)

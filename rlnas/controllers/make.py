@@ -1,20 +1,20 @@
-"""From the options of the group `controller` to a controller on its environment."""
+"""Builds a controller and its environment from the config group `controller`."""
 
-import importlib
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from sb3_contrib.common.maskable.policies import MaskableActorCriticPolicy
 from sb3_contrib.common.recurrent.policies import RecurrentActorCriticPolicy
 from sb3_contrib.qrdqn.policies import QRDQNPolicy
 from stable_baselines3.common.base_class import BaseAlgorithm
-from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.dqn.policies import DQNPolicy
 
+from rlnas.config.own import load_own
 from rlnas.config.schema import ControllerConfig
+from rlnas.controllers.base import Controller, Problem, Strategy
 from rlnas.controllers.companion import Companion
 from rlnas.controllers.evolution import Evolution
 from rlnas.controllers.genetic import Genetic
@@ -31,14 +31,14 @@ from rlnas.controllers.params import check_params, parameters
 from rlnas.controllers.random_search import RandomSearch
 from rlnas.controllers.replay_rewards import ReplayRewards
 from rlnas.controllers.sb3 import Sb3Controller
-from rlnas.controllers.strategy import Strategy, StrategyController
+from rlnas.controllers.strategy import StrategyController
 from rlnas.controllers.value_based import RowByRow
 from rlnas.envs import NASVecEnv
 from rlnas.envs.episodes import StepUnit
+from rlnas.envs.scorer import Scorer
 from rlnas.errors import RlnasError
-from rlnas.objective import Scorer
 from rlnas.seeding import numpy_stream, stream_seed
-from rlnas.spaces import Architecture, Space
+from rlnas.spaces import Space
 
 ALGORITHMS = {
     "ppo": "stable_baselines3.PPO",
@@ -51,7 +51,7 @@ ALGORITHMS = {
     "reinforce": "rlnas.controllers.reinforce.Reinforce",
 }
 
-# the policies whose illegal choices can be masked inside, and what does it
+# policies and their subclasses that mask illegal choices
 MASKED: dict[Any, Any] = {
     ActorCriticPolicy: MaskedPolicy,
     RecurrentActorCriticPolicy: MaskedRecurrentPolicy,
@@ -67,55 +67,26 @@ STRATEGIES: dict[str, Any] = {
 }
 
 
-class Controller(Protocol):
-    """Who chooses architectures and learns from their rewards."""
+def make_controller(config: ControllerConfig, problem: Problem) -> Controller:
+    """Build the controller that these options describe.
 
-    env: NASVecEnv
-
-    def learn(self, total_timesteps: int, callback: BaseCallback) -> None:
-        """Act in the environment, and learn, until so many steps are taken in all."""
-        ...
-
-    def sample(self, count: int) -> list[Architecture]:
-        """Draw architectures without learning."""
-        ...
-
-    def sound(self) -> bool:
-        """Whether every parameter is a finite number."""
-        ...
-
-    def logged(self) -> dict[str, float]:
-        """Values of the last update, by name."""
-        ...
-
-    def state(self) -> dict[str, Any]:
-        """Everything the next rollout depends on, but for the global random generators."""
-        ...
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """Go on where `state` was taken."""
-        ...
-
-
-def make_controller(config: ControllerConfig, space: Space, scorer: Scorer, *, seed: int) -> Controller:
-    """The controller of these options, with its own batched environment.
-
-    `algorithm` is a name of ALGORITHMS or STRATEGIES, or the dotted path of a class built like stable-baselines3's.
-    Its networks are small, so they always live on the CPU. With `step_unit=auto` a step is a layer unless the
-    algorithm takes only Discrete actions or a layer is one decision: then they are the same process, and a policy
-    for Discrete actions costs less than one for MultiDiscrete of one. Raises RlnasError for options the algorithm
-    does not know.
+    `algorithm` is a name of ALGORITHMS or STRATEGIES, or the dotted path of a user's class: one with
+    stable-baselines3's interface (it has `learn`) or a Strategy (rlnas.controllers.base; it has `ask`).
+    Its networks are small, so they always run on the CPU. With `step_unit=auto` a step is a layer unless the
+    algorithm takes only Discrete actions or a layer is one decision: then both are the same process, and a policy
+    for Discrete actions is cheaper than one for MultiDiscrete of one. Raises RlnasError for options the algorithm
+    does not have.
     """
+    space, scorer, seed = problem
     units: list[StepUnit] = ["layer", "decision"]
-    if len(space.nvec) == 1 and config.policy != "lstm":  # which chooses layer by layer
+    if len(space.nvec) == 1 and config.policy != "lstm":  # lstm chooses layer by layer
         units.reverse()
     if config.step_unit != "auto":
         units = [unit for unit in units if unit == config.step_unit]
-    if config.algorithm in STRATEGIES:
-        rng = numpy_stream(seed, f"controller/{config.algorithm}")  # two strategies of one seed draw independently
-        strategy = _strategy(config, space, rng)
-        return StrategyController(NASVecEnv(space, scorer, config.episodes, units[0]), strategy, rng)
-    algorithm = _load(ALGORITHMS.get(config.algorithm, config.algorithm))
+    algorithm = STRATEGIES.get(config.algorithm) or _load(ALGORITHMS.get(config.algorithm, config.algorithm))
+    if not hasattr(algorithm, "learn"):
+        rng = numpy_stream(seed, f"controller/{config.algorithm}")  # strategies with the same seed draw independently
+        return StrategyController(problem, _strategy(algorithm, config, space, rng), rng, config.episodes)
     check_params(algorithm, config.params)
     refusal: AssertionError | None = None
     for unit in units:
@@ -127,13 +98,13 @@ def make_controller(config: ControllerConfig, space: Space, scorer: Scorer, *, s
                 raise
             refusal = error  # e.g. DQN: Discrete actions only
             continue
-        model.set_logger(Logger(None, []))  # the search writes what it reads from the logger itself
+        model.set_logger(Logger(None, []))  # no outputs: the search reads the logger and writes the values itself
         companions = [*_imitation(config, model, env), *_replay_rewards(model, env, scorer)]
         return Sb3Controller(model, env, companions)
     raise RlnasError(f"controller.algorithm={config.algorithm} cannot use step_unit={config.step_unit}: {refusal}")
 
 
-def _strategy(config: ControllerConfig, space: Space, rng: np.random.Generator) -> Strategy:
+def _strategy(chosen: Any, config: ControllerConfig, space: Space, rng: np.random.Generator) -> Strategy:
     if config.policy_params:
         raise RlnasError(
             f"controller.policy_params is {config.policy_params}, but controller {config.algorithm} has no policy; "
@@ -144,8 +115,12 @@ def _strategy(config: ControllerConfig, space: Space, rng: np.random.Generator) 
             f"controller.masked=false, but controller {config.algorithm} has no policy that could choose illegally; "
             "leave it out"
         )
+    if config.step_unit != "auto":
+        raise RlnasError(
+            f"controller.step_unit={config.step_unit}, but controller {config.algorithm} proposes whole architectures; "
+            "leave it out"
+        )
     _check_imitation(config, able=False)
-    chosen = STRATEGIES[config.algorithm]
     check_params(chosen, config.params)
     strategy: Strategy = chosen(space, rng, **config.params)
     return strategy
@@ -174,8 +149,8 @@ def _check_imitation(config: ControllerConfig, able: bool) -> None:
 def _build(algorithm: Any, config: ControllerConfig, env: NASVecEnv, seed: int) -> BaseAlgorithm:
     accepted = parameters(algorithm)
     params = dict(config.params)
-    if issubclass(algorithm, OnPolicyAlgorithm):  # DQN has n_steps too, of another meaning
-        params.setdefault("n_steps", env.episodes.length)  # a rollout is one whole episode of each
+    if issubclass(algorithm, OnPolicyAlgorithm):  # n_steps of DQN means something else
+        params.setdefault("n_steps", env.episodes.length)  # a rollout is one whole episode of each environment
         rollout = params["n_steps"] * env.num_envs
         if "batch_size" in accepted:
             params.setdefault("batch_size", rollout)
@@ -205,7 +180,7 @@ def _build(algorithm: Any, config: ControllerConfig, env: NASVecEnv, seed: int) 
 
 
 def _policy(algorithm: Any, config: ControllerConfig) -> Any:
-    """The policy class, or the name that the algorithm knows; masked unless the configuration says otherwise."""
+    """Return the policy class, or the algorithm's name for it; masked unless `config.masked` is false."""
     known = getattr(algorithm, "policy_aliases", {}).get(config.policy)
     masks_itself = config.policy == "lstm" or (isinstance(known, type) and issubclass(known, MaskableActorCriticPolicy))
     if masks_itself:
@@ -215,20 +190,16 @@ def _policy(algorithm: Any, config: ControllerConfig) -> Any:
                 "choices; leave it out, or take an algorithm such as ppo with policy MlpPolicy"
             )
         return LstmPolicy if config.policy == "lstm" else config.policy
-    explores = issubclass(algorithm, OnPolicyAlgorithm | RowByRow)  # by legal choices, as masked values require
+    explores = issubclass(algorithm, OnPolicyAlgorithm | RowByRow)  # masked values require exploring legal choices
     return MASKED.get(known, config.policy) if config.masked and explores else config.policy
 
 
 def _load(path: str) -> Any:
-    """The class at a dotted path."""
-    module, _, name = path.rpartition(".")
-    try:
-        found = getattr(importlib.import_module(module), name) if module else None
-    except (ImportError, AttributeError) as error:
-        raise RlnasError(f"controller.algorithm: {path} cannot be imported: {error}") from None
-    if found is None or not hasattr(found, "learn"):
+    """Import the class at a dotted path."""
+    found = load_own(path, "controller.algorithm") if "." in path else None
+    if not hasattr(found, "learn") and not hasattr(found, "ask"):
         raise RlnasError(
             f"controller.algorithm is '{path}', expected {', '.join([*ALGORITHMS, *STRATEGIES])} or the dotted "
-            "path of a class with stable-baselines3's interface, such as sb3_contrib.TRPO"
+            "path of a class with stable-baselines3's interface, such as sb3_contrib.TRPO, or with ask and tell"
         )
     return found

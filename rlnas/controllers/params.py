@@ -1,4 +1,4 @@
-"""Which options the constructor of an algorithm or a strategy takes, and in which ranges."""
+"""Options of an algorithm's or a strategy's constructor, and their ranges."""
 
 import inspect
 import math
@@ -38,7 +38,7 @@ _WHOLE = ("population", "sample")
 
 
 def parameters(algorithm: Any) -> dict[str, inspect.Parameter]:
-    """Keyword arguments of a constructor; of its parents' too where it passes **kwargs on."""
+    """Return the keyword arguments of a constructor, with its parents' where it passes on **kwargs."""
     found: dict[str, inspect.Parameter] = {}
     for cls in algorithm.__mro__:
         if "__init__" not in vars(cls):
@@ -51,7 +51,7 @@ def parameters(algorithm: Any) -> dict[str, inspect.Parameter]:
 
 
 def check_params(algorithm: Any, params: dict[str, Any]) -> None:
-    """RlnasError for a name that the constructor does not know, or a number outside its range."""
+    """Raise RlnasError for a name that the constructor does not have, or a number outside its range."""
     accepted = parameters(algorithm)
     taken = {"self", "policy", "env", "space", "rng", "policy_kwargs", "seed", "kwargs", "_init_setup_model"}
     known = sorted(set(accepted) - taken)
@@ -60,7 +60,7 @@ def check_params(algorithm: Any, params: dict[str, Any]) -> None:
             raise RlnasError(
                 f"unknown key controller.params.{name}; {algorithm.__name__} has {', '.join(known) or 'none'}"
             )
-        off = value is None and accepted[name].default is None  # as target_kl of PPO
+        off = value is None and accepted[name].default is None  # e.g. target_kl of PPO
         if name in _RANGES and not off:
             low, high, above = _RANGES[name]
             number = isinstance(value, int if name in _WHOLE else (int, float)) and not isinstance(value, bool)

@@ -1,34 +1,35 @@
-"""Random search: the control every other controller is held against."""
+"""Random search: the baseline for every other controller."""
 
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from rlnas.envs.scorer import Outcome
 from rlnas.spaces import Architecture, Space
 
 
 class RandomSearch:
-    """Uniformly random architectures."""
+    """Proposes random architectures (`Space.sample`)."""
 
     def __init__(self, space: Space, rng: np.random.Generator):
         self.space = space
         self.rng = rng
 
-    def propose(self, count: int) -> list[Architecture]:
-        """Random ones."""
+    def ask(self, count: int) -> list[Architecture]:
+        """Propose random architectures."""
         return self.sample(count)
 
-    def observe(self, architectures: Sequence[Architecture], values: Sequence[float]) -> None:
-        """Nothing is learned."""
+    def tell(self, outcomes: Sequence[Outcome]) -> None:
+        """Ignore the outcomes."""
 
     def sample(self, count: int) -> list[Architecture]:
-        """Random ones."""
+        """Sample random architectures."""
         return [self.space.sample(self.rng) for _ in range(count)]
 
     def state(self) -> dict[str, Any]:
-        """Nothing is remembered."""
+        """Return an empty state."""
         return {}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Nothing is remembered."""
+        """Do nothing: there is no state."""

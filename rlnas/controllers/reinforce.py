@@ -12,18 +12,18 @@ from rlnas.errors import RlnasError
 
 
 class Reinforce(OnPolicyAlgorithm):
-    """One gradient step an update on
+    """Takes one gradient step an update on
 
         - mean over architectures of sum_t log pi(a_t | s_t) (R - b)
         - ent_coef * mean over architectures of the summed entropies of their steps
         + skip_weight * mean over architectures and layers of the skip divergence
 
     where R is the episode's reward and b the baseline *before* this batch. The baseline starts at the mean
-    reward of the first batch and then moves, architecture by architecture, b <- decay b + (1 - decay) R
-    (ENAS: 0.99). Deviation from ENAS: it does not start at 0, where it would take hundreds of architectures
-    to come near the rewards.
+    reward of the first batch; each architecture updates it by b <- decay b + (1 - decay) R (ENAS: 0.99).
+    Deviation from ENAS: it does not start at 0, from where it would take hundreds of architectures to reach the
+    rewards.
 
-    The entropy bonus is a term of the loss with its own gradient, not of the reward. skip_weight: ENAS's
+    The entropy bonus is a term of the loss with its own gradient, not of the reward. skip_weight: weight of ENAS's
     KL penalty (0.8 there) on the skip probabilities of `LstmPolicy`, towards its `skip_target`.
     """
 
@@ -62,11 +62,12 @@ class Reinforce(OnPolicyAlgorithm):
         )
         if skip_weight and not isinstance(self.policy, LstmPolicy):
             raise RlnasError(
-                "controller.params.skip_weight needs controller.policy=lstm; for other policies use reward.skip_weight"
+                "controller.params.skip_weight needs controller.policy=lstm; for other policies use "
+                "+objective.terms.skip_divergence={weight: -0.1, target: 0.4}"
             )
 
     def train(self) -> None:
-        """One step on the whole rollout."""
+        """Take one optimizer step on the whole rollout."""
         self.policy.set_training_mode(True)
         self._update_learning_rate(self.policy.optimizer)
         starts = self.rollout_buffer.episode_starts  # (steps, n)
@@ -91,11 +92,11 @@ class Reinforce(OnPolicyAlgorithm):
         self.logger.record("train/n_updates", self._n_updates, exclude="tensorboard")
 
     def expected(self, rewards: list[float]) -> float:
-        """The baseline; before any update, the mean of these rewards."""
+        """Return the baseline; before any update, the mean of these rewards."""
         return sum(rewards) / len(rewards) if self.baseline is None else self.baseline
 
     def loss(self, observations: Any, actions: Tensor, returns: Tensor) -> tuple[Tensor, dict[str, float]]:
-        """The loss of a batch and its terms: observations (s, ...), actions (s, m), returns (s,)."""
+        """Return the loss of a batch and its terms: observations (s, ...), actions (s, m), returns (s,)."""
         episodes = len(returns) / self.n_steps
         advantages = returns - self.expected(returns.tolist())
         if isinstance(self.policy, LstmPolicy):
@@ -103,7 +104,7 @@ class Reinforce(OnPolicyAlgorithm):
             log_prob, entropy, divergence = walk.log_prob, walk.entropy, walk.skip_divergence.sum()
         else:
             _, log_prob, exact = self.policy.evaluate_actions(observations, actions)
-            entropy = -log_prob if exact is None else exact  # SB3's own estimate without a closed form
+            entropy = -log_prob if exact is None else exact  # SB3's estimate where there is no closed form
             divergence = torch.zeros(())
         policy_loss = -(log_prob * advantages).sum() / episodes
         entropy_mean = entropy.sum() / episodes

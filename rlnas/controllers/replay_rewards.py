@@ -1,4 +1,4 @@
-"""Rewards in a replay buffer follow the scale.
+"""Rescale the rewards in a replay buffer.
 
 With `reward.scale` of rank, mean_rank or standard a reward depends on all rewards so far. An on-policy algorithm uses
 it at once; a replay buffer keeps it, and would mix ranks among ten architectures with ranks among a thousand.
@@ -14,9 +14,9 @@ from rlnas.objective import Scale
 
 
 class ReplayRewards(BaseCallback):
-    """Before each update, the rewards of all finished architectures in the buffer are scaled by what is known now.
+    """Rescales the rewards of all finished architectures in the buffer before each update.
 
-    buffer: SB3's, or a subclass that stores one transition of every environment at `pos`, then advances it.
+    buffer: SB3's, or a subclass that stores one transition of every environment at `pos`, then advances `pos`.
     """
 
     def __init__(self, buffer: ReplayBuffer, env: NASVecEnv, scale: Scale):
@@ -24,15 +24,15 @@ class ReplayRewards(BaseCallback):
         self.buffer = buffer
         self.env = env
         self.nas_scale = scale
-        self.finished: dict[tuple[int, int], tuple[str, float]] = {}  # (position, row) -> code, unscaled reward
+        self.finished: dict[tuple[int, int], tuple[str, float]] = {}  # (position, row) -> architecture, objective
         self._stale = False
 
     def _on_step(self) -> bool:
-        position = self.buffer.pos  # SB3 stores this transition there, next
+        position = self.buffer.pos  # where SB3 will store this transition
         for row, info in enumerate(self.locals["infos"]):
-            self.finished.pop((position, row), None)  # a full buffer writes over its oldest transition
+            self.finished.pop((position, row), None)  # a full buffer overwrites its oldest transition
             if "reward" in info:
-                self.finished[position, row] = (info["code"], float(info["reward"]))
+                self.finished[position, row] = (info["architecture"], float(info["reward"]))
                 self._stale = True
         return True
 
@@ -42,21 +42,21 @@ class ReplayRewards(BaseCallback):
             self.rescale()
 
     def rescale(self) -> None:
-        """Scale all rewards anew; the rewards of unfinished architectures are 0."""
-        unrank = self.env.nas_space.unrank
-        for (position, row), (code, reward) in self.finished.items():
-            self.buffer.rewards[position, row] = self.nas_scale.value(unrank(int(code)), reward)
+        """Rescale all rewards; the rewards of unfinished architectures are 0."""
+        parse = self.env.nas_space.parse
+        for (position, row), (text, value) in self.finished.items():
+            self.buffer.rewards[position, row] = self.nas_scale.reward(parse(text), value)
 
     @property
     def callback(self) -> BaseCallback:
-        """Itself."""
+        """This object."""
         return self
 
     def state(self) -> dict[str, Any]:
-        """Where finished architectures lie in the buffer."""
+        """Return the positions of finished architectures in the buffer."""
         return {"finished": [(*place, *what) for place, what in self.finished.items()], "stale": self._stale}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on where `state` was taken."""
-        self.finished = {(position, row): (code, reward) for position, row, code, reward in state["finished"]}
+        """Restore what `state` returned."""
+        self.finished = {(position, row): (text, value) for position, row, text, value in state["finished"]}
         self._stale = state["stale"]

@@ -1,6 +1,6 @@
-"""A stable-baselines3 algorithm as a controller: sampling, and an exact state made of plain data.
+"""A stable-baselines3 algorithm as a controller, with an exact state of plain data.
 
-SB3's own `save` and `load` are not used: they pickle, and they leave out what an exact continuation needs.
+SB3's own `save` and `load` are not used: they pickle, and they omit state that an exact resume needs.
 """
 
 from collections import deque
@@ -15,15 +15,16 @@ from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from torch import nn
 
 from rlnas.controllers import attributes
+from rlnas.controllers.base import Rounds
 from rlnas.controllers.companion import Companion
 from rlnas.controllers.value_based import RowByRow
 from rlnas.envs.episodes import Episodes
 from rlnas.envs.vector import NASVecEnv
-from rlnas.errors import RlnasError
+from rlnas.errors import Diverged, RlnasError
 from rlnas.spaces import Architecture
 
-# Attributes of an algorithm that are saved in ways of their own, or made anew from the configuration: everything else
-# that it keeps, a user's class included, is found by rlnas.controllers.attributes.
+# Attributes of an algorithm that are saved separately or rebuilt from the configuration. rlnas.controllers.attributes
+# saves all others, those of a user's class included.
 _OF_ALGORITHM = frozenset(
     {
         "policy",
@@ -34,7 +35,7 @@ _OF_ALGORITHM = frozenset(
         "observation_space",
         "ep_info_buffer",
         "ep_success_buffer",
-        "start_time",  # a clock
+        "start_time",  # wall-clock time
         "_logger",
         "_total_timesteps",  # `learn` sets it
         "_vec_normalize_env",
@@ -48,19 +49,41 @@ _OF_MODULES = frozenset(vars(nn.Module()))
 _REPLAY_ARRAYS = ("observations", "next_observations", "actions", "rewards", "dones", "timeouts")
 _ELSEWHERE = {
     "model": _OF_ALGORITHM,
-    # made anew; the distribution is filled at each call
+    # rebuilt; each call sets the distribution's parameters
     "policy": _OF_MODULES
     | {"action_space", "observation_space", "optimizer", "action_dist", "net_args", "nas_space", "lr_schedule"},
-    "replay_buffer": frozenset({*_REPLAY_ARRAYS, "pos", "full"}),  # only the filled part of them is saved
+    "replay_buffer": frozenset({*_REPLAY_ARRAYS, "pos", "full"}),  # only the filled part is saved
     "rollout_buffer": frozenset(),
 }
 
 
-class Sb3Controller:
-    """Wraps a model that lives on a NASVecEnv.
+class StopLearning(Exception):
+    """Raised inside `learn` to stop it: a callback cannot do so at the start of a rollout."""
 
-    The state is exact at the start of a rollout: the update is done and the rollout buffer empty.
-    companions: what learns beside the algorithm's own updates, in the order in which they act.
+
+class Boundary(BaseCallback):
+    """Calls `rounds.boundary` between two updates, where stable-baselines3 starts a rollout."""
+
+    def __init__(self, rounds: Rounds):
+        super().__init__()
+        self.rounds = rounds
+
+    def _on_rollout_start(self) -> None:
+        if not self.rounds.boundary():
+            raise StopLearning
+
+    def _on_training_end(self) -> None:
+        self.rounds.boundary()
+
+    def _on_step(self) -> bool:
+        return True
+
+
+class Sb3Controller:
+    """Wraps a model whose environment is a NASVecEnv.
+
+    The state is exact at the start of a rollout: the update is done and the rollout buffer is empty.
+    companions: callbacks that learn in addition to the algorithm's updates, in calling order.
     """
 
     def __init__(self, model: BaseAlgorithm, env: NASVecEnv, companions: Sequence[Companion] = ()):
@@ -68,27 +91,39 @@ class Sb3Controller:
         self.env = env
         self.companions = list(companions)
         learner: Any = model
-        if hasattr(learner, "exploration_schedule"):  # SB3's rate is 0, greedy, before the first step
+        if hasattr(learner, "exploration_schedule"):  # SB3's rate is 0 (greedy) before the first step
             learner.exploration_rate = learner.exploration_schedule(1.0)
+        self.batch = env.num_envs
 
-    def learn(self, total_timesteps: int, callback: BaseCallback) -> None:
-        """Learn until `total_timesteps` environment steps have been taken since the very start."""
-        remaining = total_timesteps - self.model.num_timesteps
-        callbacks = [*(companion.callback for companion in self.companions), callback]
+    def run(self, rounds: Rounds) -> None:
+        """Train until the budget is spent."""
+        total = rounds.batches(self.batch) * self.batch * self.env.episodes.length  # environment steps of the search
         # The companions must act before the search saves the state.
-        self.model.learn(remaining, callbacks, reset_num_timesteps=self.model.num_timesteps == 0)
+        callbacks = [*(companion.callback for companion in self.companions), Boundary(rounds)]
+        try:
+            self.model.learn(
+                total - self.model.num_timesteps, callbacks, reset_num_timesteps=self.model.num_timesteps == 0
+            )
+        except StopLearning:
+            return
+        except (ValueError, RuntimeError) as error:  # from creating a distribution or sampling from it
+            if all(bool(parameter.isfinite().all()) for parameter in self.model.policy.parameters()):
+                raise
+            raise Diverged(
+                "the controller's policy is nan or infinite; lower controller.params.learning_rate"
+            ) from error
 
     def sample(self, count: int) -> list[Architecture]:
-        """Draw architectures from the policy without learning from them."""
+        """Sample architectures from the policy without learning from them."""
         unit, generators = self.env.episodes.step_unit, self.env.episodes.generators
         if isinstance(self.model, OnPolicyAlgorithm | RowByRow):
-            return self._play(Episodes(self.env.nas_space, count, unit, generators[:1] * count))
-        # Other algorithms may draw one exploration coin for all rows they are given.
-        alone = [Episodes(self.env.nas_space, 1, unit, generators[:1]) for _ in range(count)]
-        return [self._play(episode)[0] for episode in alone]
+            return self._rollout(Episodes(self.env.nas_space, count, unit, generators[:1] * count))
+        # Other algorithms may make one random exploration decision for all rows of a call.
+        single = [Episodes(self.env.nas_space, 1, unit, generators[:1]) for _ in range(count)]
+        return [self._rollout(episode)[0] for episode in single]
 
-    def _play(self, episodes: Episodes) -> list[Architecture]:
-        """The architectures that the policy builds in these episodes, together."""
+    def _rollout(self, episodes: Episodes) -> list[Architecture]:
+        """Return the architectures that the policy builds in these episodes."""
         recurrent: Any = None
         start = np.ones(episodes.count, dtype=bool)
         finished: list[Architecture] = []
@@ -107,17 +142,13 @@ class Sb3Controller:
 
         return isinstance(self.model.policy, MaskableActorCriticPolicy)
 
-    def sound(self) -> bool:
-        """Whether every parameter is a finite number."""
-        return all(bool(parameter.isfinite().all()) for parameter in self.model.policy.parameters())
-
     def logged(self) -> dict[str, float]:
-        """What the algorithm logged of its last update, by name."""
+        """Return what the algorithm logged in its last update, by name."""
         values: dict[str, Any] = self.model.logger.name_to_value
         return {key: float(value) for key, value in values.items() if isinstance(value, (int, float, np.number))}
 
     def state(self) -> dict[str, Any]:
-        """Everything the next rollout depends on, but for the global random generators."""
+        """Return all that the next rollout depends on except the global random generators."""
         model: Any = self.model
         handled = attributes.identities(model.policy) | {id(model), id(self.env), id(self.env.nas_space)}
         found, lost = {}, {}
@@ -143,7 +174,7 @@ class Sb3Controller:
         return state
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on where `state` was taken. Raises RlnasError for an algorithm that keeps what could not be saved."""
+        """Restore what `state` returned. Raises RlnasError for an algorithm with attributes that were not saved."""
         model: Any = self.model
         if state["lost"]:
             self._refuse(", ".join(f"{name} ({kind})" for name, kind in state["lost"].items()))
@@ -166,7 +197,7 @@ class Sb3Controller:
             companion.restore(saved)
 
     def _owners(self) -> dict[str, Any]:
-        """What may keep a state in its attributes."""
+        """Return the objects whose attributes may hold state."""
         model: Any = self.model
         owners = {"model": model, "policy": model.policy}
         buffers = {name: getattr(model, name, None) for name in ("replay_buffer", "rollout_buffer")}
@@ -182,7 +213,7 @@ class Sb3Controller:
 
 
 def _replay_state(buffer: Any) -> dict[str, Any]:
-    """The filled part of a replay buffer."""
+    """Return the filled part of a replay buffer."""
     filled = buffer.buffer_size if buffer.full else buffer.pos
     arrays = {
         name: torch.from_numpy(getattr(buffer, name)[:filled].copy())
@@ -199,6 +230,6 @@ def _restore_replay(buffer: Any, state: dict[str, Any]) -> None:
 
 
 def _generator_state(space: Any) -> dict[str, Any]:
-    """The state of an action space's generator (off-policy warm-up draws from it): strings and ints."""
+    """Return the state of an action space's generator (off-policy warm-up draws from it): strings and ints."""
     state: dict[str, Any] = space.np_random.bit_generator.state
     return state

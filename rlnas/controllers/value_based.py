@@ -1,8 +1,8 @@
-"""DQN and QR-DQN that explore row by row and by legal choices.
+"""DQN and QR-DQN with exploration by row and among legal choices only.
 
-stable-baselines3's draw one coin for all parallel episodes: with probability epsilon every episode of a batch acts at
-random, else every one of them greedily, so that a batch of samples may be n copies of one architecture. Theirs also
-draw among all values, legal or not.
+stable-baselines3 makes one exploration decision for all parallel episodes: with probability epsilon every episode of
+a batch acts at random, otherwise every one greedily, so a batch of samples may be n copies of one architecture. It
+also explores among all values, legal or not.
 """
 
 from typing import Any
@@ -16,7 +16,7 @@ from rlnas.controllers.masked_policy import action_width
 
 
 class RowByRow:
-    """Mixin: epsilon-greedy Discrete actions, one coin a row; draws from the action space's own generator."""
+    """Mixin: epsilon-greedy Discrete actions, independent for each row; draws from the action space's generator."""
 
     def predict(
         self,
@@ -25,7 +25,7 @@ class RowByRow:
         episode_start: Any = None,
         deterministic: bool = False,
     ) -> tuple[NDArray[Any], Any]:
-        """Actions (b,) for observations (b, o); greedy ones if `deterministic`."""
+        """Return actions (b,) for observations (b, o); greedy ones if `deterministic`."""
         model: Any = self
         actions, state = model.policy.predict(observation, state, episode_start, deterministic=True)
         if deterministic:
@@ -42,7 +42,7 @@ class RowByRow:
         return actions, actions
 
     def _any_legal(self, observation: NDArray[Any]) -> NDArray[Any]:
-        """For each row a uniformly random legal choice; the observation ends with the mask."""
+        """Sample a legal choice uniformly for each row; the observation ends with the mask."""
         model: Any = self
         legal = observation[..., -action_width(model.action_space) :] > 0
         draws = model.action_space.np_random.random(legal.shape)
@@ -51,8 +51,8 @@ class RowByRow:
 
 
 class Dqn(RowByRow, DQN):
-    """stable_baselines3.DQN; see the module."""
+    """stable_baselines3.DQN with row-wise, legal exploration."""
 
 
 class QrDqn(RowByRow, QRDQN):
-    """sb3_contrib.QRDQN; see the module."""
+    """sb3_contrib.QRDQN with row-wise, legal exploration."""

@@ -1,4 +1,4 @@
-"""Images as uint8 tensors on the device, split once into train, valid and test; batches augmented at once."""
+"""Images as uint8 tensors on the device, split once into train, valid and test; each batch augmented as a whole."""
 
 from rlnas.data.augment import Augmentation, augment
 from rlnas.data.images import ImageData, Images, prepare

@@ -22,20 +22,20 @@ class Augmentation:
 
 
 def augment(pixels: Tensor, generator: torch.Generator, crop: int = 0, flip: bool = False, cutout: int = 0) -> Tensor:
-    """Augmented copy of a batch; every image gets its own offset, side and hole.
+    """Return an augmented copy of a batch; offset, flip and hole are drawn for each image.
 
-    Each call draws the same five numbers per image whatever is switched on, so that switching one part off
-    changes neither what the other parts do nor the state in which the generator is left.
+    Each call draws the same five numbers per image, whatever is switched on. Switching one part off therefore
+    changes neither the other parts nor the generator's state afterwards.
 
     Args:
-        pixels: uint8 (b, c, h, w), on the device of the generator. It is not changed.
+        pixels: uint8 (b, c, h, w), on the device of the generator. Not changed.
         generator: the only source of randomness.
-        crop: the image is padded by this many black pixels on each side and cut back to h x w at an offset
+        crop: pad the image by this many black pixels on each side, then cut it back to h x w at an offset
             uniform on 0..2 * crop in either direction. 0 = off.
         flip: mirror left and right with probability 1/2.
-        cutout: side of a square of black pixels. Its centre is uniform over the pixels of the image, so
-            that it is clipped at the border (DeVries & Taylor 2017, section 3.2). Deviation: there the hole is
-            zero after normalisation, the mean colour; here images are still uint8 and it is black. 0 = off.
+        cutout: side of a square of black pixels. Its centre is uniform over the pixels of the image, and it
+            is clipped at the border (DeVries & Taylor 2017, section 3.2). Deviation: there the hole is zero
+            after normalisation, the mean colour; here images are still uint8 and it is black. 0 = off.
 
     Returns:
         uint8 (b, c, h, w), contiguous.
@@ -51,9 +51,9 @@ def augment(pixels: Tensor, generator: torch.Generator, crop: int = 0, flip: boo
 
     out = pixels
     if crop or flip:
-        # Crop and flip read each output pixel from one place of the padded image: one gather does both. It was
-        # the fastest of ten ways on one CPU thread (128 x 3 x 32 x 32): 0.55 ms, next 0.69 ms (index_select
-        # with one index for each value), slowest 3.3 ms (indexing with four index tensors).
+        # Crop and flip read each output pixel from one position of the padded image: one gather does both. It is
+        # the fastest of ten implementations on one CPU thread (128 x 3 x 32 x 32): 0.55 ms, next 0.69 ms
+        # (index_select with one index for each value), slowest 3.3 ms (indexing with four index tensors).
         rows, columns = torch.arange(h, device=device), torch.arange(w, device=device)
         if flip:
             columns = torch.where(mirrored % 2 == 1, columns.flip(0), columns)  # (b, w)
@@ -72,7 +72,7 @@ def augment(pixels: Tensor, generator: torch.Generator, crop: int = 0, flip: boo
 
 
 def _outside(draw: Tensor, length: int, side: int) -> Tensor:
-    """Which of `length` positions lie outside a hole of `side` pixels with a random centre: bool (b, length)."""
+    """Return which of `length` positions lie outside a hole of `side` pixels at a random centre: bool (b, length)."""
     start = draw % length - side // 2  # (b, 1)
     distance = torch.arange(length, device=draw.device) - start  # (b, length)
     return (distance < 0) | (distance >= side)

@@ -1,4 +1,4 @@
-"""Compressed images -> uint8 RGB, and the choice of held-out images where a source has no test split."""
+"""Decode compressed images to uint8 RGB; choose held-out images where a source has no test split."""
 
 import hashlib
 import io
@@ -15,8 +15,8 @@ from torch import Tensor
 
 from rlnas.errors import RlnasError
 
-TEST_SHARE = 0.15  # of the images of each class, where the source itself has no test split
-ORIENTATION = 0x0112  # tag of EXIF
+TEST_SHARE = 0.15  # of the images of each class, where the source has no test split
+ORIENTATION = 0x0112  # EXIF tag
 UPRIGHT = {
     2: PIL.Image.Transpose.FLIP_LEFT_RIGHT,
     3: PIL.Image.Transpose.ROTATE_180,
@@ -26,15 +26,15 @@ UPRIGHT = {
     7: PIL.Image.Transpose.TRANSVERSE,
     8: PIL.Image.Transpose.ROTATE_90,
 }
-BITS_PER_SAMPLE = 258  # tag of TIFF
+BITS_PER_SAMPLE = 258  # TIFF tag
 Colour = tuple[int, int, int]
 
 
 def parse_colour(text: str) -> Colour:
-    """Red, green and blue, 0..255, of a name or a hexadecimal number as Pillow's ImageColor reads it.
+    """Return red, green and blue, 0..255, of a name or hexadecimal number in the syntax of Pillow's ImageColor.
 
     Raises:
-        RlnasError: no colour, or one with an alpha channel.
+        RlnasError: not a colour, or one with an alpha channel.
     """
     try:
         colour = PIL.ImageColor.getrgb(text)
@@ -58,18 +58,18 @@ def decode(
     """Decode n compressed images to RGB of size x size pixels: uint8 (n, 3, size, size).
 
     Args:
-        images: contents of an image file, or its path. Of several frames the first is read.
-        names: what to call each image in an error message.
-        size: side in pixels; an image of another shape is resized, its aspect ratio is not kept.
-        background: colour, 0..255, behind what is transparent.
+        images: for each, the content of the image file or its path. Only the first frame is read.
+        names: name of each image in error messages.
+        size: side in pixels; an image of another shape is resized without keeping its aspect ratio.
+        background: colour, 0..255, behind transparent pixels.
         counts: "frames" is increased by the number of images with more than one frame.
 
     Raises:
-        RlnasError: an image is broken, or has no known brightest value.
+        RlnasError: an image is broken, or its largest grey value is unknown.
     """
     pixels = np.empty((len(images), size, size, 3), np.uint8)
     with warnings.catch_warnings():
-        # Of Pillow, about tags that nobody reads here, without the file's name.
+        # Pillow warns about tags that are not read here, without the file's name.
         warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
         for i, (image, name) in enumerate(zip(images, names, strict=True)):
             try:
@@ -78,7 +78,7 @@ def decode(
                         counts["frames"] += 1
                     opened.load()
                     pixels[i] = np.asarray(_square(_upright(_rgb(opened, background), opened), size))
-            except Exception as error:  # plugins raise anything for a broken file, struct.error and KeyError among it
+            except Exception as error:  # for broken files plugins raise any type, such as struct.error or KeyError
                 raise RlnasError(f"{name} cannot be read: {_cause(image, error)}; replace it or take it out") from error
     return torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous()  # (n, 3, size, size)
 
@@ -93,32 +93,32 @@ def _cause(image: bytes | Path, error: Exception) -> str:
 
 
 def _has_frames(image: PIL.Image.Image) -> bool:
-    """Whether frames or pages follow the first one. (Those of MPO are previews of a photograph.)"""
+    """Return whether frames or pages follow the first one. MPO's are previews of a photograph and do not count."""
     if image.format == "MPO":
         return False
     try:
         return bool(getattr(image, "is_animated", False))
-    except Exception:  # a second frame that is broken: the first one is what counts
+    except Exception:  # the second frame is broken: only the first one is used
         return False
 
 
 def _upright(image: PIL.Image.Image, original: PIL.Image.Image) -> PIL.Image.Image:
-    """Turn as EXIF's orientation says. Nothing else of the block is read, and a broken one turns nothing."""
+    """Rotate or mirror by EXIF's orientation. Nothing else of the EXIF block is read; a broken block is ignored."""
     try:
         method = UPRIGHT.get(original.getexif().get(ORIENTATION, 1))
-    except Exception:  # the block is written by cameras and editors of every kind
+    except Exception:  # cameras and editors write blocks that fail in any way
         return image
     return image if method is None else image.transpose(method)
 
 
 def _rgb(image: PIL.Image.Image, background: Colour) -> PIL.Image.Image:
-    """Any mode -> RGB, transparent parts replaced by the background."""
+    """Convert any mode to RGB; transparent pixels show the background."""
     if image.mode.startswith(("I", "F")):
         image = _eight_bits(image)
     transparency = image.info.get("transparency")
     if image.mode == "RGB" and isinstance(transparency, tuple) and max(transparency) > 255:
         image.info["transparency"] = tuple(value >> 8 for value in transparency)  # of a 16-bit PNG, read as 8 bits
-    # A palette may hold alpha values of its own, without "transparency".
+    # A palette may hold alpha values without "transparency" in the info.
     if image.mode in ("P", "PA", "LA", "La", "RGBA", "RGBa") or "transparency" in image.info:
         image = image.convert("LA").convert("RGBA") if image.mode == "La" else image.convert("RGBA")
         ground = PIL.Image.new("RGBA", image.size, (*background, 255))
@@ -128,11 +128,11 @@ def _rgb(image: PIL.Image.Image, background: Colour) -> PIL.Image.Image:
 
 
 def _eight_bits(image: PIL.Image.Image) -> PIL.Image.Image:
-    """Grey values of more than 8 bits -> L or LA, scaled linearly from the format's brightest value."""
+    """Convert grey values of more than 8 bits to L or LA, scaled linearly by the format's largest value."""
     bits = 16
     if image.format == "TIFF":
         bits = int(image.tag_v2.get(BITS_PER_SAMPLE, (16,))[0])  # type: ignore[attr-defined]
-    # Mode I is what Pillow makes of 16-bit PNG and PGM files in some versions, and of 32 or signed bits in others.
+    # Pillow gives mode I to 16-bit PNG and PGM files in some versions, and to 32-bit or signed values in others.
     sixteen = image.mode.startswith("I;16") or (image.mode == "I" and image.format in ("PNG", "PPM"))
     if not sixteen:
         kind = "floating-point numbers" if image.mode == "F" else "signed or 32-bit integers"
@@ -151,21 +151,21 @@ def _square(image: PIL.Image.Image, size: int) -> PIL.Image.Image:
 
 
 def one_line(error: BaseException) -> str:
-    """The message of an exception without its line breaks."""
+    """Return the message of an exception without its line breaks."""
     return " ".join(str(error).split())
 
 
 def fixed_order(keys: Sequence[str]) -> list[int]:
-    """Positions of the keys in an order that looks random and depends on the keys alone.
+    """Return the positions of the keys in a pseudo-random order that depends on the keys alone.
 
-    A digest, not a seeded generator: the test split stays the same for every seed and every version of numpy.
+    Sorted by a digest, not by a seeded generator: the test split is the same for every seed and numpy version.
     """
     digests = [hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest() for key in keys]
     return sorted(range(len(keys)), key=digests.__getitem__)
 
 
 def hold_out(keys: Sequence[str], labels: Sequence[int], classes: Sequence[str]) -> tuple[list[int], list[int]]:
-    """Positions (train, test): a fixed `TEST_SHARE` of each class, at least one image, is the test split.
+    """Return positions (train, test); the test split is a fixed `TEST_SHARE` of each class, at least one image.
 
     Raises:
         RlnasError: a class has fewer than two images.

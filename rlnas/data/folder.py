@@ -27,17 +27,17 @@ DEFAULT_SIZE = 32
 
 
 def folder(config: DataConfig) -> Source:
-    """The images under `config.path`, listed now and decoded when a split is asked for.
+    """List the images under `config.path`; each split is decoded when it is read.
 
     Without a test split, a fixed share of each class of the training images is held out.
 
     Raises:
-        RlnasError: the folder is missing or not laid out as the head of this module says.
+        RlnasError: the folder is missing or not laid out as described in the module docstring.
     """
     if config.path is None:
         raise RlnasError(f"data=folder needs the folder with the images: data.path=DIR with {CLASSES}")
     root = expand(config.path)
-    if not os.path.isdir(root):  # unlike Path's, it is false for what may not be looked at
+    if not os.path.isdir(root):  # unlike Path.is_dir, false where permission is denied
         raise RlnasError(f"data.path={config.path} is not a folder; expected {CLASSES}; check the path")
     left_out = LeftOut()
     notes: list[str] = []
@@ -61,7 +61,7 @@ def folder(config: DataConfig) -> Source:
 
 
 def _splits(root: Path, given: dict[str, Path] | None, found: list[Path], left_out: LeftOut) -> dict[str, Listing]:
-    """The files of each split; of "train" alone where none are given."""
+    """Return the files of each split; only "train" where no splits are given."""
     if given is None:
         return {"train": class_files(root, found, left_out, root)}
     listings = {
@@ -80,7 +80,7 @@ def _splits(root: Path, given: dict[str, Path] | None, found: list[Path], left_o
 
 
 def _held_out(listing: Listing, root: Path) -> dict[str, Listing]:
-    """A training listing cut into those of train and test."""
+    """Split a training listing into those of train and test."""
     files, labels, classes = listing.files, listing.labels, listing.classes
     parts = hold_out([path.relative_to(root).as_posix() for path in files], labels, classes)
     return {

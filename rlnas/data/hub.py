@@ -1,7 +1,7 @@
-"""Data sets of the Hugging Face hub, or of a local folder that `datasets` reads, and whether the hub can be reached.
+"""Data sets of the Hugging Face hub, or of a local folder that `datasets` reads; a check that the hub is reachable.
 
-Without a network `datasets` retries for half a minute behind a wall of messages, so the hub is asked once,
-briefly, before anything is handed over to it.
+Without a network `datasets` retries for half a minute and prints many messages, so one short request to the hub
+precedes every call of it.
 """
 
 import dataclasses
@@ -22,30 +22,30 @@ from rlnas.data.splits import ROLES, by_role, is_plain
 from rlnas.errors import RlnasError
 
 DEFAULT_SIZE = 32
-ANSWER_SECONDS = 3.0  # for each phase of the request: connecting, sending, receiving
-GIVE_UP_SECONDS = 4.0  # for the whole of it: looking up the host's name knows no timeout of its own
-# Files that `datasets` reads as tables or archives; a folder without them is one of images.
+ANSWER_SECONDS = 3.0  # timeout of each phase of the request: connecting, sending, receiving
+GIVE_UP_SECONDS = 4.0  # timeout of the whole request: looking up the host's name has none
+# Files that `datasets` reads as tables or archives; a folder without them is a folder of images.
 TABLES = (".parquet", ".arrow", ".csv", ".tsv", ".json", ".jsonl", ".zip", ".tar", ".gz", ".lance", ".h5", ".hdf5")
 
 
 class Missing(Exception):
-    """The data set is neither on disk nor downloadable; the message is a clause that says why."""
+    """The data set is neither on disk nor downloadable; the message is a clause with the reason."""
 
 
 def unreachable() -> str | None:
-    """Why the hub cannot be reached, as a clause, or None if it can. Takes `GIVE_UP_SECONDS` at most."""
+    """Return why the hub cannot be reached, as a clause; None if it can. Takes at most `GIVE_UP_SECONDS`."""
     from huggingface_hub import constants, get_session
 
     outcome: list[str | None] = []
 
     def ask() -> None:
         try:
-            # The hub's own session, for its proxies and certificates.
+            # The hub client's session has the configured proxies and certificates.
             status = get_session().head(constants.ENDPOINT, timeout=ANSWER_SECONDS).status_code
-        except Exception as error:  # any failure of whichever HTTP library the hub's client is built on
+        except Exception as error:  # any exception type: the HTTP library depends on the version of the hub's client
             outcome.append(f"{constants.ENDPOINT} cannot be reached ({one_line(error)})")
         else:
-            refused = status in (403, 407) or status >= 500  # so a proxy answers; anything else is a hub
+            refused = status in (403, 407) or status >= 500  # a proxy's answers; any other comes from a hub
             outcome.append(f"{constants.ENDPOINT} answered with HTTP status {status}" if refused else None)
 
     thread = threading.Thread(target=ask, name="rlnas-hub-probe", daemon=True)
@@ -55,10 +55,10 @@ def unreachable() -> str | None:
 
 
 def hub(config: DataConfig) -> Source:
-    """The data set `config.hub_id`. Its splits are downloaded together when the first one is not in the cache.
+    """Find the data set `config.hub_id`. The first split missing from the cache triggers the download of all splits.
 
-    A cached copy is used without asking the hub whether its data set has changed; a local folder is known by the
-    content of its files.
+    A cached copy is used without checking the hub for changes; a local folder is identified by the content of its
+    files.
 
     Raises:
         RlnasError: no `hub_id`; on reading: no such data set, configuration, column or split.
@@ -67,7 +67,7 @@ def hub(config: DataConfig) -> Source:
     if not config.hub_id:
         raise RlnasError("data=hub needs the id of a data set on the hub, such as data.hub_id=ylecun/mnist")
     hub_id, size, background = config.hub_id, config.size or DEFAULT_SIZE, parse_colour(config.background)
-    # Where the data come from: the hub in use (a mirror may hold others), or the files themselves.
+    # Origin of the data: the hub in use (a mirror may hold other data), or the files' content.
     origin: object = os.environ.get("HF_ENDPOINT", "")
     left_out, mode = LeftOut(), 0o666
     root = Path(os.path.expanduser(hub_id))
@@ -107,7 +107,7 @@ def hub(config: DataConfig) -> Source:
     def read_test() -> Decoded:
         try:
             return read("test")
-        except Missing as missing:  # the training split came from the cache: it is too late for another data set
+        except Missing as missing:  # the training split came from the cache: too late to fall back to another data set
             raise RlnasError(
                 f"the test split of {hub_id} is neither in the cache nor downloadable, because {missing}; connect and "
                 "resume, or set HF_HUB_OFFLINE=1 to take it from the hub's own cache"
@@ -119,7 +119,7 @@ def hub(config: DataConfig) -> Source:
 
 
 def _image_folder(config: DataConfig) -> Source:
-    """A folder of images is read as by data=folder: `datasets` takes files for images and splits by other rules."""
+    """Read a folder of images by the rules of data=folder, since `datasets` detects images and splits differently."""
     asked = ("hub_config", "image_column", "label_column")
     if given := [f"data.{key}" for key in asked if getattr(config, key) is not None]:
         raise RlnasError(
@@ -133,10 +133,10 @@ def _image_folder(config: DataConfig) -> Source:
 
 
 def _download(hub_id: str, hub_config: str | None) -> dict[str, Any]:
-    """All splits by name, as `datasets.Dataset`, undecoded."""
+    """Return all splits by name, as undecoded `datasets.Dataset`."""
     from huggingface_hub import constants
 
-    # In the hub's own offline mode `datasets` looks into its cache and nowhere else: there is nothing to ask.
+    # In the hub client's offline mode `datasets` only reads its cache: no request is needed.
     if not constants.HF_HUB_OFFLINE and (reason := unreachable()):
         raise Missing(reason)
     return _load(hub_id, hub_config)
@@ -147,12 +147,12 @@ def _load(hub_id: str, hub_config: str | None, from_disk: bool = False) -> dict[
     from huggingface_hub import constants
 
     datasets.disable_progress_bars()
-    # Of a local folder `datasets` keeps a copy that it knows by name, size and date of the files: have it made anew.
+    # `datasets` caches a local folder by the names, sizes and dates of its files, which miss edits: force a new copy.
     options = {"download_mode": "force_redownload"} if from_disk else {}
     try:
         return dict(datasets.load_dataset(hub_id, hub_config, **options))
     except datasets.exceptions.DatasetNotFoundError as error:
-        if hub_id == CIFAR10_ID:  # no slip of the user's: a mirror without it, or an account that may not see it
+        if hub_id == CIFAR10_ID:  # no user error: a mirror without it, or an account without access
             raise Missing(one_line(error)) from error
         raise RlnasError(
             f"{constants.ENDPOINT} has no data set {hub_id!r} for you ({one_line(error)}); check data.hub_id; for "
@@ -176,7 +176,7 @@ def _read(splits: dict[str, Any], role: str, config: DataConfig, size: int) -> D
     train = splits[given["train"]]
     image = _column(train.features, "Image", config.image_column, "image_column", hub_id)
     label = _column(train.features, "ClassLabel", config.label_column, "label_column", hub_id)
-    names = not hasattr(train.features[label], "names")  # plain strings or integers instead of a ClassLabel
+    names = not hasattr(train.features[label], "names")  # strings or integers instead of a ClassLabel
     values = [str(value) for value in train.unique(label)] if names else train.features[label].names
     classes = tuple(sorted(values)) if names else tuple(values)
 
@@ -193,11 +193,11 @@ def _read(splits: dict[str, Any], role: str, config: DataConfig, size: int) -> D
 
 
 def _given(splits: dict[str, Any], hub_id: str | None) -> dict[str, str]:
-    """The data set's name of each split by role, and under "unused" the names that mean none."""
+    """Return the data set's split name for each role, and under "unused" the names without a role."""
     roles = by_role(splits)
     for role, names in roles.items():
         if plain := [name for name in names if is_plain(name)]:
-            roles[role] = plain  # test beside test_unfiltered
+            roles[role] = plain  # prefers test to test_unfiltered
     for role in ("valid", "test"):
         if len(names := roles.get(role, [])) > 1 and not is_plain(names[0]):
             del roles[role]  # test_matched and test_mismatched: neither is the test split
@@ -212,12 +212,12 @@ def _given(splits: dict[str, Any], hub_id: str | None) -> dict[str, str]:
 
 
 def _labelled(rows: Any, label: str) -> bool:
-    """Whether a split has labels; those of challenges are published without (-1 or nothing)."""
+    """Return whether a split has labels; challenges publish test splits without (-1 or None)."""
     return not len(rows) or label not in rows.features or any(value not in (None, -1) for value in rows[label])
 
 
 def _column(features: Any, kind: str, asked: str | None, option: str, hub_id: str | None) -> str:
-    """The column asked for, else the only one of this kind."""
+    """Return the configured column, else the only one of this kind."""
     if asked is not None:
         if asked not in features:
             raise RlnasError(f"{hub_id} has no column {asked!r}, only {', '.join(features)}; check data.{option}")

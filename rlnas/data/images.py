@@ -36,18 +36,18 @@ class Images:
         return len(self.labels)
 
     def digests(self) -> list[bytes]:
-        """128-bit hash of each image's pixels: equal for equal images."""
+        """Return a 128-bit hash of each image's pixels; equal images have equal hashes."""
         pixels = self.pixels.cpu().flatten(1).numpy()  # (n, c * h * w)
         return [hashlib.blake2b(image, digest_size=16).digest() for image in pixels]
 
     def take(self, index: Tensor) -> "Images":
-        """The images at these positions, int64 (k,) on the same device, in that order."""
+        """Return the images at the positions `index`, int64 (k,) on the same device, in that order."""
         return Images(self.pixels.index_select(0, index), self.labels.index_select(0, index))
 
     def in_content_order(self) -> "Images":
-        """The same images, sorted by a digest of pixels and label: shuffled, and the same for any order they came in.
+        """Return the images sorted by a digest of pixels and label: shuffled, whatever the original order.
 
-        Files come sorted by class or by time; a batch of neighbours would be no sample of the split.
+        Files are often sorted by class or time, so a batch of consecutive ones would not be a sample of the split.
         """
         keys, labels = self.digests(), self.labels.tolist()
         order = sorted(range(len(self)), key=lambda i: (keys[i], labels[i]))
@@ -55,32 +55,32 @@ class Images:
 
     @property
     def coloured(self) -> int:
-        """How many images have a pixel whose red, green and blue differ."""
+        """Number of images with a pixel whose red, green and blue differ."""
         return int((self.pixels != self.pixels[:, :1]).flatten(1).any(1).sum())
 
     def grey(self) -> "Images":
-        """The same images with one channel: ITU-R 601 luma, as Pillow's mode L; equal channels keep their value."""
+        """Return the images with one channel: ITU-R 601 luma, as Pillow's mode L; equal channels keep their value."""
         if self.pixels.shape[1] == 1:
             return self
-        weights = torch.tensor([19595, 38470, 7471], device=self.pixels.device)  # in units of 2^-16, in all 1
+        weights = torch.tensor([19595, 38470, 7471], device=self.pixels.device)  # in units of 2^-16, sum 1
         luma = (self.pixels.to(torch.int32) * weights.view(1, 3, 1, 1)).sum(1, keepdim=True)  # (n, 1, h, w)
         return Images((luma + 2**15).bitwise_right_shift(16).to(torch.uint8), self.labels)
 
     def to(self, device: torch.device) -> "Images":
-        """The same images on another device."""
+        """Return the images on another device."""
         return Images(self.pixels.to(device), self.labels.to(device))
 
 
 @dataclass(frozen=True)
 class Decoded:
-    """What a source yields for one split.
+    """One split as decoded by a source.
 
     Attributes:
         images: on the CPU.
-        classes: the names behind the labels.
-        splits: the source's own name of each split it gives, by role (train, valid, test); "unlabelled" and "unused":
-            names of splits that are not read. Empty where there are no splits but classes alone.
-        frames: how many images have several frames, of which the first was read.
+        classes: names of the classes, by label.
+        splits: the source's name of each of its splits, by role (train, valid, test); "unlabelled" and "unused":
+            names of splits that are not read. Empty where the source has classes but no splits.
+        frames: number of images with several frames, of which the first was read.
     """
 
     images: Images
@@ -91,19 +91,19 @@ class Decoded:
 
 @dataclass(frozen=True)
 class ImageData:
-    """A data set as the search sees it: train and valid in memory, test unread until asked for.
+    """A data set as the search uses it: train and valid in memory, test read on request only.
 
     Attributes:
-        name: the data set that is actually used: "cifar10", "digits", "folder:<name of the folder>" or the hub id.
+        name: the data set in use: "cifar10", "digits", "folder:<name of the folder>" or the hub id.
         classes: names of the classes; a label is a position in this tuple.
         channels: 1 (digits) or 3.
         size: height and width of an image in pixels.
         train, valid: the two parts into which the training images were split.
         mean, std: float32 (c,), of the training part, on the scale 0..1.
-        augmentation: as configured; the digits' own where they stand in for another data set.
-        fallback: why digits stand in for the data set asked for, in one sentence; None if they do not.
-        left_out: number of files that were found and not read, by reason; see `listing.REASONS`.
-        notes: what was read how, and what was not, in sentences; reading the test split adds its own.
+        augmentation: as configured; that of the digits where they replace another data set.
+        fallback: why digits replace the configured data set, in one sentence; None if they do not.
+        left_out: number of files found but not read, by reason; see `listing.REASONS`.
+        notes: sentences on how the data were read and what was not read; reading the test split adds more.
     """
 
     name: str
@@ -121,7 +121,7 @@ class ImageData:
     notes: list[str] = field(default_factory=list)
 
     def test(self) -> Images:
-        """Read the test split, now and not before. Raises RlnasError if it is missing or damaged."""
+        """Read the test split at this call, never earlier. Raises RlnasError if it is missing or damaged."""
         test = self.read_test()
         if test.classes != self.classes:
             raise RlnasError(
@@ -132,12 +132,12 @@ class ImageData:
         return test.images.to(self.train.pixels.device)
 
     def augment(self, pixels: Tensor, generator: torch.Generator) -> Tensor:
-        """Augmented copy of a batch, uint8 (b, c, h, w), as strong as `augmentation` says; see `augment.augment`."""
+        """Return an augmented copy of a batch, uint8 (b, c, h, w), by `augmentation`; see `augment.augment`."""
         how = self.augmentation
         return augment(pixels, generator, crop=how.crop, flip=how.flip, cutout=how.cutout)
 
     def prepare(self, pixels: Tensor, channels_last: bool = False) -> Tensor:
-        """Batch as the network wants it, float32 (b, c, h, w); see `images.prepare`."""
+        """Return the batch as input of the network, float32 (b, c, h, w); see `images.prepare`."""
         return prepare(pixels, self.mean, self.std, channels_last)
 
 
@@ -147,7 +147,7 @@ def prepare(pixels: Tensor, mean: Tensor, std: Tensor, channels_last: bool = Fal
     Args:
         pixels: uint8 (b, c, h, w).
         mean, std: float32 (c,), on the scale 0..1.
-        channels_last: lay the result out with the channels innermost, as convolutions on CPU and GPU prefer.
+        channels_last: return the channels_last memory format, which is faster for convolutions on CPU and GPU.
 
     Returns:
         float32 (b, c, h, w).
@@ -159,9 +159,9 @@ def prepare(pixels: Tensor, mean: Tensor, std: Tensor, channels_last: bool = Fal
 
 
 def statistics(pixels: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation of each channel of uint8 (n, c, h, w) on the CPU: float32 (c,) twice, scale 0..1.
+    """Return mean and standard deviation of each channel of uint8 (n, c, h, w) on the CPU: float32 (c,), scale 0..1.
 
-    Counted, not summed in floating point: the result is the same for every order of the images and thread count.
+    Computed from counts of values, so the result does not depend on the order of the images or the thread count.
     """
     values = torch.arange(256, dtype=torch.float64) / 255
     means, stds = [], []
@@ -170,5 +170,5 @@ def statistics(pixels: Tensor) -> tuple[Tensor, Tensor]:
         mean = (share * values).sum()
         means.append(mean)
         stds.append((share * (values - mean) ** 2).sum().sqrt())
-    # A channel of one single value has no spread; one grey level keeps the division finite.
+    # A constant channel has standard deviation 0; a minimum of one grey level keeps the division finite.
     return torch.stack(means).float(), torch.stack(stds).clamp(min=1 / 255).float()

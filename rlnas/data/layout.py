@@ -1,4 +1,4 @@
-"""How an image folder is laid out: splits or classes. What could be either is an error that lists what was found."""
+"""Detect the layout of an image folder: splits or classes. An ambiguous layout is an error that lists the folders."""
 
 import os
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ ARE_CLASSES = "if they are classes, set data.splits=none"
 
 @dataclass(frozen=True)
 class Listing:
-    """The files of a split, their labels (positions in `classes`) and the names of the classes, sorted by class."""
+    """Files of a split sorted by class, their labels (positions in `classes`), and the names of the classes."""
 
     files: list[Path]
     labels: list[int]
@@ -23,7 +23,7 @@ class Listing:
 
 
 def class_files(folder: Path, classes: list[Path], left_out: LeftOut, root: Path) -> Listing:
-    """All images of the class folders `classes` of `folder`; what is left out below `root` is counted.
+    """List all images of the class folders `classes` of `folder`; count in `left_out` what is not read.
 
     Raises:
         RlnasError: fewer than two classes, a class without images, or splits inside classes.
@@ -51,7 +51,7 @@ def class_files(folder: Path, classes: list[Path], left_out: LeftOut, root: Path
 
 
 def _inner(classes: list[Path]) -> str:
-    """The hint that a folder holds nothing but the folder that was meant."""
+    """Return the hint that the intended folder is the only subfolder; "" if it does not apply."""
     if len(classes) == 1 and len(subfolders(classes[0], LeftOut(), classes[0])) > 1:
         return f", or at what is in it: data.path={classes[0]}"
     return ""
@@ -69,13 +69,13 @@ def _refuse_inner_splits(classes: list[Path]) -> None:
 
 
 def find_splits(root: Path, found: list[Path], left_out: LeftOut, notes: list[str]) -> dict[str, Path] | None:
-    """The folder of each split by role (train, valid, test), or None if the folders `found` in `root` are classes.
+    """Return the folder of each split by role (train, valid, test); None if the folders `found` in `root` are classes.
 
-    Folders without any image beside splits are left out and counted.
+    Folders without images beside splits are left out and counted.
 
     Raises:
         RlnasError: two folders for one split, no training split, classes or images beside splits, splits without
-            class folders, or folders of no known name that hold the same folders.
+            class folders, or folders of unknown names that hold the same folders.
     """
     splits = _named_like_splits(root, found)
     if not splits:
@@ -92,7 +92,7 @@ def find_splits(root: Path, found: list[Path], left_out: LeftOut, notes: list[st
 
     if classes:
         if set(roles) == {"train"} and all(_is_flat(path) for path in splits) and not empty:
-            names = _list(splits)  # a vehicle, as in CIFAR-100: a split would have folders of classes in it
+            names = _list(splits)  # train, the vehicle of CIFAR-100: a split would hold folders of classes
             notes.append(f"{names} is read as a class like {_list(classes)}, because it holds images and no folders")
             return None
         raise refuse(
@@ -117,10 +117,10 @@ def find_splits(root: Path, found: list[Path], left_out: LeftOut, notes: list[st
 
 
 def _named_like_splits(root: Path, found: list[Path]) -> list[Path]:
-    """The folders that are splits by their names.
+    """Return the folders whose names mean splits.
 
-    Names with other words in them, such as train_station, count only where no folder with images is named otherwise,
-    and only folders that hold folders.
+    Names with other words in them, such as train_station, count only if every folder with images has a name of a split,
+    and only for folders that hold folders.
     """
     sure = surely_splits(path.name for path in found)
     named = [path for path in found if role_of(path.name)]
@@ -130,7 +130,7 @@ def _named_like_splits(root: Path, found: list[Path]) -> list[Path]:
 
 
 def _refuse_equal_folders(root: Path, found: list[Path]) -> None:
-    """Refuse folders without own images that share two folders of images: splits by other names, or classes."""
+    """Raise RlnasError for folders without images of their own that share two folders of images: splits or classes."""
     if len(found) < 2 or any(_images_in(path) for path in found):
         return
     below = [{path.name: path for path in subfolders(folder, LeftOut(), root)} for folder in found]
@@ -151,7 +151,7 @@ def _is_flat(path: Path) -> bool:
 
 
 def _images_in(folder: Path) -> int:
-    """Number of images directly in a folder."""
+    """Return the number of images directly in a folder."""
     here = entries(folder, LeftOut(), folder)
     return sum(os.path.isfile(path) and not is_hidden(path.name) and is_image(path) for path in here)
 

@@ -1,6 +1,6 @@
-"""Which files below a folder are images, and how many others there are, by reason.
+"""List the images below a folder; count the other files, by reason.
 
-Links to files and folders are followed; a link back to a folder on the way to itself is not.
+Links to files and folders are followed, except a link to a folder that contains it.
 """
 
 import errno
@@ -14,15 +14,15 @@ from pathlib import Path
 
 import PIL.Image
 
-# Made by systems and tools, in any case; they hold copies of images, or none.
+# Made by systems and tools; compared without regard to case. They hold copies of images, or none.
 SYSTEM_NAMES = (
     "@eadir", "@tmp", "#recycle", "$recycle.bin", "__macosx", "__pycache__", "lost+found",
     "system volume information", "desktop.ini", "ehthumbs.db", "ehthumbs_vista.db", "thumbs.db", "icon\r",
 )  # fmt: skip
-COPIES = ("thumbs", "thumbnails", "_thumbs", "_thumbnails")  # only below a class: a class may be called thumbs
-# Pillow names them but reads them only with other programs, or not at all.
+COPIES = ("thumbs", "thumbnails", "_thumbs", "_thumbnails")  # only below a class: a class may be named thumbs
+# Pillow registers them but reads them only with other programs, or not at all.
 UNREADABLE_FORMATS = ("BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF")
-# Their first bytes are unmistakable, so that a file without a known suffix is one of them, or no image.
+# Their first bytes identify them: a file without a known suffix is one of them, or no image.
 SIGNED_FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "TIFF", "WEBP")
 REASONS = {
     "hidden": "hidden or made by the system",
@@ -37,14 +37,14 @@ REASONS = {
 
 @dataclass
 class LeftOut:
-    """What below a folder is not read. counts: number for each key of `REASONS`. examples: the first of each."""
+    """Files below a folder that are not read. counts: number by key of `REASONS`. examples: the first of each."""
 
     counts: Counter[str] = field(default_factory=Counter)
     examples: dict[str, str] = field(default_factory=dict)
     suffixes: Counter[str] = field(default_factory=Counter)
 
     def add(self, reason: str, path: Path, root: Path, count: int = 1) -> None:
-        """Count `count` files of `path`, which is shown relative to `root`."""
+        """Add `count` files of `path`, which is shown relative to `root`."""
         if count:
             self.counts[reason] += count
             shown = path.relative_to(root) if path.is_relative_to(root) else path
@@ -53,13 +53,13 @@ class LeftOut:
                 self.suffixes[shown_name(path.suffix.lower()) or "without suffix"] += count
 
     def merge(self, other: "LeftOut") -> None:
-        """Add what another one counted."""
+        """Add the counts of another `LeftOut`."""
         self.counts.update(other.counts)
         self.suffixes.update(other.suffixes)
         self.examples = {**other.examples, **self.examples}
 
     def sentence(self) -> str | None:
-        """Number, reasons and examples, as in "3 files are left out: 3 hidden ...", or None if nothing is."""
+        """Return number, reasons and examples, as in "3 files are left out: 3 hidden ..."; None if there are none."""
         if not self.counts:
             return None
         parts = []
@@ -73,19 +73,19 @@ class LeftOut:
 
 
 def shown_name(path: Path | str) -> str:
-    """A name in one line of text that every UTF-8 file takes: other letters are written as backslash escapes."""
+    """Return a name as one line of valid UTF-8 text; unprintable characters become backslash escapes."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(path))
 
 
 def is_hidden(name: str, below_class: bool = False) -> bool:
-    """Whether files and folders of this name are no data: hidden ones, those of systems, thumbnails."""
+    """Return whether a file or folder of this name is not data: hidden, made by a system, or thumbnails."""
     lower = name.lower()
     return name.startswith(".") or lower in SYSTEM_NAMES or (below_class and lower in COPIES)
 
 
 @lru_cache(maxsize=1)
 def image_suffixes() -> frozenset[str]:
-    """Suffixes of the formats that the installed Pillow reads, in lower case, with the dot."""
+    """Return the suffixes of the formats that the installed Pillow reads, in lower case, with the dot."""
     known = PIL.Image.registered_extensions()  # loads all plugins
     readable = set(PIL.Image.OPEN) - set(UNREADABLE_FORMATS)
     readable.add("MPO")  # read by the plugin of JPEG
@@ -93,18 +93,18 @@ def image_suffixes() -> frozenset[str]:
 
 
 def is_image(path: Path) -> bool:
-    """Whether Pillow reads the file: by its suffix, else by its first bytes."""
+    """Return whether Pillow reads the file, judged by its suffix, else by its first bytes."""
     if path.suffix.lower() in image_suffixes():
         return True
     try:
         with PIL.Image.open(path, formats=[kind for kind in SIGNED_FORMATS if kind in PIL.Image.OPEN]):
             return True
-    except Exception:  # plugins raise anything for what is not theirs
+    except Exception:  # plugins raise any type for files of another format
         return False
 
 
 def entries(folder: Path, left_out: LeftOut, root: Path) -> list[Path]:
-    """What is directly in a folder, sorted by name; nothing, and counted, if the folder cannot be read."""
+    """Return the entries of a folder, sorted by name; an unreadable folder is counted and gives []."""
     try:
         return sorted(folder.iterdir())
     except OSError:
@@ -113,7 +113,7 @@ def entries(folder: Path, left_out: LeftOut, root: Path) -> list[Path]:
 
 
 def subfolders(folder: Path, left_out: LeftOut, root: Path) -> list[Path]:
-    """The visible folders directly in `folder`, sorted by name; hidden ones, and files of no class, are counted."""
+    """Return the visible folders directly in `folder`, sorted by name; count hidden ones and files of no class."""
     found = []
     for path in entries(folder, left_out, root):
         if is_hidden(path.name):
@@ -126,7 +126,7 @@ def subfolders(folder: Path, left_out: LeftOut, root: Path) -> list[Path]:
 
 
 def images_below(folder: Path, left_out: LeftOut, root: Path) -> list[Path]:
-    """The images at every depth below `folder`, sorted by path; what else there is, is counted."""
+    """Return the images at every depth below `folder`, sorted by path; count everything else."""
     images = []
     for path in files_below(folder, left_out, root):
         if is_image(path):
@@ -137,7 +137,7 @@ def images_below(folder: Path, left_out: LeftOut, root: Path) -> list[Path]:
 
 
 def files_below(folder: Path, left_out: LeftOut, root: Path) -> list[Path]:
-    """The visible files at every depth below `folder`, sorted by path; what else there is, is counted."""
+    """Return the visible files at every depth below `folder`, sorted by path; count everything else."""
     real = folder.resolve()
     return sorted(_visit(folder, left_out, root, frozenset(_identity(path) for path in (real, *real.parents))))
 
@@ -159,7 +159,7 @@ def _visit(folder: Path, left_out: LeftOut, root: Path, above: frozenset[tuple[i
 
 
 def _kind(path: Path) -> str:
-    """What a path leads to: folder, file, or why it is neither, as in `REASONS`."""
+    """Return "folder", "file", or why the target of a path is neither, as a key of `REASONS`."""
     try:
         mode = path.stat().st_mode
     except OSError as error:
@@ -174,5 +174,5 @@ def _identity(path: Path) -> tuple[int, int]:
 
 
 def count_files(path: Path) -> int:
-    """1 for a file, the number of files at every depth for a folder; links to folders are not followed."""
+    """Return 1 for a file, the number of files at every depth for a folder; links to folders are not followed."""
     return sum(len(files) for _, _, files in os.walk(path)) if os.path.isdir(path) else 1

@@ -1,11 +1,13 @@
-"""From configuration to images in memory: find the source, split once, measure, and stand in digits if need be."""
+"""Load the configured images: find the source, split once, compute statistics, fall back to digits if necessary."""
 
 import dataclasses
 import logging
+from collections.abc import Callable
 
 import numpy as np
 import torch
 
+from rlnas.config.own import make_own
 from rlnas.config.schema import DataConfig
 from rlnas.data import notes
 from rlnas.data.augment import Augmentation
@@ -15,7 +17,7 @@ from rlnas.data.images import Decoded, ImageData, Images, statistics
 from rlnas.data.sources import CIFAR10_ID, CIFAR10_SIZE, Source, digits, local_cifar10
 from rlnas.errors import RlnasError
 
-# As conf/data/digits.yaml: images of 8x8, and a 2 mirrored is no 2.
+# As conf/data/digits.yaml: small crop for 8x8 images; no flip, since a mirrored 2 is not a 2.
 DIGITS_AUGMENTATION = Augmentation(crop=1, flip=False, cutout=0)
 logger = logging.getLogger("rlnas")
 
@@ -23,17 +25,17 @@ logger = logging.getLogger("rlnas")
 def load_data(config: DataConfig, rng: np.random.Generator, device: torch.device) -> ImageData:
     """Load the training images and split them once into train and valid; the test split stays unread.
 
-    A validation split of the source's own is used as it is. Else the split is a uniform draw over all training images,
-    not stratified by class: class shares differ by chance.
+    If the source has a validation split, it is used unchanged. Else the split is a uniform draw over all training
+    images, not stratified by class: class shares differ by chance.
 
     Args:
-        config: which data set, how large a validation split.
+        config: data set and size of the validation split, among others.
         rng: draws the split (one permutation of the training images, whatever the options). The same state gives
             the same split.
         device: where the images are kept.
 
     Raises:
-        RlnasError: a path, data set or image that is wrong or missing; too few images or equal ones; or, with
+        RlnasError: a wrong or missing path, data set or image; too few or only equal images; or, with
             `when_missing="error"`, a data set that is neither on disk nor downloadable.
     """
     augmentation = Augmentation(config.crop, config.flip, config.cutout)
@@ -64,7 +66,7 @@ def load_data(config: DataConfig, rng: np.random.Generator, device: torch.device
 
 
 def _read(source: Source) -> tuple[Decoded, Decoded | None]:
-    """The training split and, if the source has one of its own, the validation split."""
+    """Read the training split and, if the source has one, the validation split."""
     decoded = source.train()
     if source.valid is None or "valid" not in decoded.splits:
         return decoded, None
@@ -78,9 +80,9 @@ def _read(source: Source) -> tuple[Decoded, Decoded | None]:
 
 
 def _is_grey(wanted: str, train: Images, given: Images | None, name: str) -> bool:
-    """Whether all images are taken with one channel: as asked for, or of `auto` if every training image is grey.
+    """Return whether to convert all images to one channel: as configured; for `auto`, if all training images are grey.
 
-    Raises RlnasError if validation images have colours then, which a network of one channel would not see.
+    Raises RlnasError if validation images then have colours, which a network of one channel cannot use.
     """
     if wanted != "auto":
         return wanted == "grey"
@@ -95,12 +97,23 @@ def _is_grey(wanted: str, train: Images, given: Images | None, name: str) -> boo
 
 
 def _source(config: DataConfig) -> Source:
-    if config.name == "cifar10":
-        return local_cifar10(config) or _hub_cifar10(config)
-    sources = {"digits": lambda _: digits(), "folder": folder, "hub": hub}
-    if config.name not in sources:
-        raise RlnasError(f"data.name={config.name} is no data source; expected cifar10, {', '.join(sources)}")
-    return sources[config.name](config)
+    if config.name in SOURCES:
+        return SOURCES[config.name](config)
+    if "." not in config.name:
+        raise RlnasError(
+            f"data.name={config.name} is no data source; expected {', '.join(SOURCES)}, or the dotted path of a "
+            "function of your own (data=yours data.name=package.module.function)"
+        )
+    source = make_own(config.name, "data.name", config.options)
+    if not isinstance(source, Source):
+        raise RlnasError(
+            f"data.name={config.name} returned {type(source).__name__}, expected rlnas.data.sources.Source"
+        )
+    return source
+
+
+def _cifar10(config: DataConfig) -> Source:
+    return local_cifar10(config) or _hub_cifar10(config)
 
 
 def _hub_cifar10(config: DataConfig) -> Source:
@@ -108,6 +121,14 @@ def _hub_cifar10(config: DataConfig) -> Source:
         config, hub_id=CIFAR10_ID, hub_config="plain_text", image_column="img", label_column="label", size=CIFAR10_SIZE
     )
     return dataclasses.replace(hub(wanted), name="cifar10")
+
+
+SOURCES: dict[str, Callable[[DataConfig], Source]] = {
+    "cifar10": _cifar10,
+    "digits": lambda _: digits(),
+    "folder": folder,
+    "hub": hub,
+}
 
 
 def _split(
@@ -123,7 +144,7 @@ def _split(
     grey = _is_grey(config.channels, decoded.images, None if given is None else given.images, source.name)
 
     def as_wanted(images: Images) -> Images:
-        # Neither the split nor the order of training depends on names of files.
+        # Content order: neither the split nor the order of training depends on file names.
         return (images.grey() if grey else images).in_content_order()
 
     images, n = as_wanted(decoded.images), len(decoded.images)
@@ -137,7 +158,7 @@ def _split(
             f"data.limit={config.limit} leave {n_valid} for validation and {len(chosen) - n_valid} for training, at "
             "least one is needed for each; add images, or change data.valid or data.limit"
         )
-    # Sorted: the images are then copied in the order in which they lie in memory.
+    # Sorted, so that images are copied in memory order.
     valid = images.take(chosen[:n_valid].sort().values) if given_images is None else given_images
     train = images.take(chosen[n_valid:].sort().values)
     mean, std = statistics(train.pixels)
@@ -146,10 +167,10 @@ def _split(
 
     training, valid_digests = set(train.digests()), valid.digests()
     seen = training.union(valid_digests)
-    said = [*notes.about_splits(decoded.splits), *source.notes]
-    said += notes.about_frames(decoded, "training") + ([] if given is None else notes.about_frames(given, "validation"))
-    said += notes.about_colours(images, "training")
-    said += notes.about_copies(valid_digests, "validation", training, "training")
+    info = [*notes.about_splits(decoded.splits), *source.notes]
+    info += notes.about_frames(decoded, "training") + ([] if given is None else notes.about_frames(given, "validation"))
+    info += notes.about_colours(images, "training")
+    info += notes.about_copies(valid_digests, "validation", training, "training")
 
     def read_test() -> Decoded:
         test = source.test()
@@ -158,7 +179,7 @@ def _split(
         new = notes.about_frames(test, "test") + notes.about_copies(
             test.images.digests(), "test", seen, "training or validation"
         )
-        said.extend(note for note in coloured + new if note not in said)
+        info.extend(note for note in coloured + new if note not in info)
         return test
 
     return ImageData(
@@ -174,5 +195,5 @@ def _split(
         read_test=read_test,
         fallback=fallback,
         left_out=source.left_out,
-        notes=said,
+        notes=info,
     )

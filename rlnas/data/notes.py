@@ -1,4 +1,4 @@
-"""What to say about a data set: which splits it has, what it holds twice, what was read in part."""
+"""Notes on a data set for the user: its splits, duplicates, and images that were read in part."""
 
 import torch
 
@@ -7,7 +7,7 @@ from rlnas.errors import RlnasError
 
 
 def about_splits(splits: dict[str, str]) -> list[str]:
-    """Which splits are the source's own, in sentences; `splits` as in `Decoded`. Nothing if they are train and test."""
+    """Describe which splits the source has, in sentences; [] for train and test. splits: as in `Decoded`."""
     notes = []
     if "valid" in splits:
         notes.append(f"the validation split is {splits['valid']}, as given; data.valid is not used")
@@ -22,14 +22,14 @@ def about_splits(splits: dict[str, str]) -> list[str]:
 
 
 def about_frames(decoded: Decoded, split: str) -> list[str]:
-    """How many images have several frames, in one sentence or none."""
+    """Return the number of images with several frames, in one sentence, or []."""
     if not decoded.frames:
         return []
     return [f"{decoded.frames:,} {split} images have several frames or pages: the first one is used"]
 
 
 def about_copies(digests: list[bytes], split: str, seen: set[bytes], others: str) -> list[str]:
-    """How many images of a split are exact copies of those of other splits, in one sentence or none.
+    """Return the number of images that are exact copies of images of other splits, in one sentence, or [].
 
     Args:
         digests: of the split's decoded images.
@@ -47,14 +47,14 @@ def about_copies(digests: list[bytes], split: str, seen: set[bytes], others: str
 
 
 def about_colours(images: Images, split: str) -> list[str]:
-    """How many images are of a single colour, in one sentence or none."""
+    """Return the number of images of a single colour, in one sentence, or []."""
     pixels = images.pixels.flatten(2)  # (n, c, h * w)
     plain = int((pixels == pixels[:, :, :1]).all(2).all(1).sum())
     return [f"{plain:,} of the {len(images):,} {split} images are of a single colour"] if plain else []
 
 
 def about_lost_colours(images: Images, split: str) -> list[str]:
-    """How many images with colours are taken as grey, in one sentence or none."""
+    """Return the number of coloured images that are converted to grey, in one sentence, or []."""
     if not images.coloured:
         return []
     return [
@@ -64,7 +64,7 @@ def about_lost_colours(images: Images, split: str) -> list[str]:
 
 
 def refuse_equal_images(images: Images, name: str, background: str) -> None:
-    """Raise RlnasError if all images are the same, so that nothing could be learnt from them."""
+    """Raise RlnasError if all images are equal, so that nothing can be learnt from them."""
     if len(images) > 1 and torch.equal(images.pixels, images.pixels[:1].expand_as(images.pixels)):
         raise RlnasError(
             f"all {len(images):,} training images of {name} are equal, expected different ones; probably they are "

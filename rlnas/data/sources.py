@@ -1,4 +1,4 @@
-"""Where images come from: digits and CIFAR-10 here, folders and the hub in the modules beside this one."""
+"""Sources of images: digits and CIFAR-10; rlnas.data.folder and rlnas.data.hub have the others."""
 
 import dataclasses
 import os
@@ -29,10 +29,10 @@ CIFAR10_LAYOUT = "plain_text/train-00000-of-00001.parquet and plain_text/test-00
 
 @dataclass(frozen=True)
 class Source:
-    """A data set found but not read: one function for each split, which reads it (or its copy in the cache).
+    """A data set that is not read yet: one function for each split, which reads it or its copy in the cache.
 
-    valid: called only if there may be a validation split of its own, and `Decoded.splits` of train has one.
-    left_out: number of files that are not read, by reason. notes: what to say about how it was found, in sentences.
+    valid: called only if it is given and `Decoded.splits` of train has a validation split.
+    left_out: number of files that are not read, by reason. notes: sentences for the user on how it was found.
     """
 
     name: str
@@ -44,7 +44,7 @@ class Source:
 
 
 def digits() -> Source:
-    """scikit-learn's embedded 8x8 handwritten digits: 1,500 training and 297 test images, one channel."""
+    """Return scikit-learn's embedded 8x8 handwritten digits: 1,500 training and 297 test images, one channel."""
     return Source("digits", lambda: _read_digits(test=False), lambda: _read_digits(test=True))
 
 
@@ -52,7 +52,7 @@ def _read_digits(test: bool) -> Decoded:
     from sklearn.datasets import load_digits  # slow to import, and only needed here
 
     bunch = load_digits()
-    # Grey values are 0..16. The file's own order is by writer; the fixed order mixes the writers.
+    # Grey values are 0..16. The file is sorted by writer; the fixed order mixes the writers.
     order = fixed_order([str(i) for i in range(len(bunch.target))])
     index = np.array(sorted(order[:DIGITS_TEST] if test else order[DIGITS_TEST:]))
     pixels = np.rint(bunch.images[index, None] * (255 / 16)).astype(np.uint8)  # (n, 1, 8, 8)
@@ -61,10 +61,10 @@ def _read_digits(test: bool) -> Decoded:
 
 
 def local_cifar10(config: DataConfig) -> Source | None:
-    """CIFAR-10 in the hub's layout, from `config.path` or $RLNAS_DATA/cifar10; None if neither is there.
+    """Find CIFAR-10 in the hub's layout in `config.path` or $RLNAS_DATA/cifar10; None if neither exists.
 
     Raises:
-        RlnasError: `config.path` does not exist, or the folder found does not hold the layout.
+        RlnasError: `config.path` does not exist, or the folder found does not have the layout.
     """
     if config.path is not None:
         folder, asked_by = expand(config.path), f"data.path={config.path}"
@@ -93,7 +93,7 @@ def local_cifar10(config: DataConfig) -> Source | None:
             ) from error
         return cached(f"cifar10-{split}", key, lambda: _read_parquet(files, background), mode)
 
-    _shards(folder, "train", asked_by)  # the layout is checked now, the test split not before it is asked for
+    _shards(folder, "train", asked_by)  # the training files are checked now, the test files when they are read
     return Source("cifar10", lambda: read("train"), lambda: read("test"))
 
 
@@ -114,7 +114,7 @@ def _read_parquet(files: list[Path], background: Colour) -> Decoded:
 
     datasets.disable_progress_bars()
     try:
-        # Streaming and a throw-away folder: otherwise `datasets` keeps a second copy of the files in its own cache.
+        # Streaming and a temporary folder: otherwise `datasets` keeps a second copy of the files in its cache.
         with tempfile.TemporaryDirectory(prefix="rlnas-") as scratch:
             paths = [str(file) for file in files]
             rows = datasets.load_dataset("parquet", data_files=paths, split="train", streaming=True, cache_dir=scratch)
@@ -142,13 +142,13 @@ def decode_rows(
     """Decode rows of a Hugging Face data set, map-style or streamed.
 
     Args:
-        rows: the data set; its image column is read undecoded, so that a broken image can be named.
+        rows: the data set; its image column is read undecoded, so that an error can name the broken image.
         image, label: names of the two columns.
         classes: names of the classes.
         size: side of the decoded images in pixels.
-        origin: what to call the data set in error messages.
+        origin: name of the data set in error messages.
         names: labels are values to look up in `classes`, not positions in it.
-        background: colour behind what is transparent.
+        background: colour behind transparent pixels.
 
     Raises:
         RlnasError: a broken image, or a label outside the classes.

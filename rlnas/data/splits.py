@@ -1,4 +1,4 @@
-"""Which names mean a split, however they are spelled."""
+"""Recognise the names of splits in their various spellings."""
 
 import re
 from collections.abc import Iterable
@@ -10,7 +10,7 @@ NAMES = {
 }
 ROLES = tuple(NAMES)
 _SPELLINGS = {spelling: role for role, spellings in NAMES.items() for spelling in spellings}
-# Words that say nothing of what is in a folder: train_set, images-test, x_val, train (copy).
+# Words that carry no information on the content: train_set, images-test, x_val, train (copy).
 _FILLERS = "set|sets|data|dataset|datasets|split|splits|image|images|imgs|img|folder|copy|version|v|x"
 _FILLER = re.compile(_FILLERS)
 _ROLE_WORD = re.compile(rf"({'|'.join(sorted(_SPELLINGS, key=len, reverse=True))})(?:{_FILLERS})?")  # trainset
@@ -19,10 +19,10 @@ _CASE = re.compile(r"(?<=[a-z])(?=[A-Z])")  # trainA, TestImages
 
 
 def role_of(name: str) -> str | None:
-    """The split that a name means: train, valid, test, or None.
+    """Return the split that a name means: train, valid, test, or None.
 
-    It does if its first or last word does, in any case, and no word means another split. Words are parted by anything
-    but letters, and by a capital after a small letter.
+    The name means a split if its first or last word does, in any case, and no word means another split. Words are
+    separated by anything but letters, and before a capital that follows a small letter.
     """
     words = _words(name)
     roles = [_role(word) for word in words]
@@ -31,14 +31,14 @@ def role_of(name: str) -> str | None:
 
 
 def is_plain(name: str) -> bool:
-    """Whether a name means a split and nothing besides: `train_set`, but not `train_station`."""
+    """Return whether a name means a split and has no other meaning: `train_set`, but not `train_station`."""
     return role_of(name) is not None and not _rest(name)
 
 
 def surely_splits(names: Iterable[str]) -> list[str]:
-    """The names that mean a split for sure, in their order: plain ones, and those whose other words are shared.
+    """Return the names that certainly mean a split, in order: plain ones, and those that share their other words.
 
-    So do `cats_train` and `cats_test` side by side, but not `train_station` and `test_tube`.
+    Example: `cats_train` and `cats_test` together, but not `train_station` and `test_tube`.
     """
     roles = {name: role for name in names if (role := role_of(name))}
     rests: dict[tuple[str, ...], set[str]] = {}
@@ -48,7 +48,7 @@ def surely_splits(names: Iterable[str]) -> list[str]:
 
 
 def by_role(names: Iterable[str]) -> dict[str, list[str]]:
-    """The names that mean a split, under their roles."""
+    """Return the names that mean a split, by role."""
     found: dict[str, list[str]] = {}
     for name in names:
         if role := role_of(name):
@@ -67,5 +67,5 @@ def _role(word: str) -> str | None:
 
 
 def _rest(name: str) -> tuple[str, ...]:
-    """The words of a name that mean no split but something."""
+    """Return the words of a name that neither mean a split nor are fillers."""
     return tuple(word for word in _words(name) if not _role(word) and not _FILLER.fullmatch(word))

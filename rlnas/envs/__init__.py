@@ -1,4 +1,4 @@
-"""Building a network as an environment: gymnasium's single one and stable-baselines3's batched one."""
+"""Environments that build architectures: a single one for gymnasium, a batched one for stable-baselines3."""
 
 from rlnas.envs.single import NASEnv
 from rlnas.envs.vector import NASVecEnv

@@ -21,15 +21,15 @@ class Episodes:
     step_unit: `layer`: an action is one step of the space, MultiDiscrete(nvec). `decision`: an action is
     one choice, Discrete(max(nvec)); components with a single legal value are skipped.
 
-    The observation of an episode is float32 (t * w + positions + a,): for every step the one-hot choices made
-    so far, zeros for those to come, the one-hot position, then the mask of the choices that are legal now (a = w for
+    The observation of an episode is float32 (t * w + positions + a,): for every step the one-hot choices so far,
+    zeros for later ones, the one-hot position, then the mask of the currently legal choices (a = w for
     layers, max(nvec) for decisions; all ones at the end). It holds the whole partial architecture.
 
-    An illegal choice is replaced by a uniformly random legal one of its component, so that an agent without masks
-    that draws uniformly builds uniformly random architectures; for the bit of a layer that does not exist the only
-    legal choice is 0. The info counts them as `illegal`.
+    An illegal choice is replaced by a uniformly random legal one of its component, so an agent without masks that
+    acts uniformly builds uniformly random architectures; for the bit of a layer that does not exist the only legal
+    choice is 0. The info counts the replaced choices as `illegal`.
 
-    generators: of each episode, for those draws; those of seeds 0, 1, 2... by default.
+    generators: one an episode, for these replacements; seeded 0, 1, 2... by default.
     """
 
     def __init__(
@@ -45,12 +45,7 @@ class Episodes:
         self.step_unit = step_unit
         self.width = sum(space.nvec)
         self.starts = np.concatenate([[0], np.cumsum(space.nvec)[:-1]]).astype(int)  # (m,)
-        self.order = [  # the decisions of step_unit=decision: (step, component)
-            (step, component)
-            for step, components in enumerate(space.layout)
-            for component in components
-            if space.nvec[component] > 1
-        ]
+        self.order = list(space.decisions)  # of step_unit=decision: (step, component)
         if step_unit == "decision" and not self.order:
             self.order = [(0, 0)]  # a space of one architecture still has an episode of one step
         self.length = space.steps if step_unit == "layer" else len(self.order)
@@ -60,19 +55,19 @@ class Episodes:
     # -- spaces ----------------------------------------------------------------------------------------
 
     def observation_space(self) -> gymnasium.spaces.Box:
-        """Of one episode."""
+        """Return the observation space of one episode."""
         shape = (self.space.steps * self.width + self.length + self.action_width,)
         return gymnasium.spaces.Box(0.0, 1.0, shape, np.float32)
 
     def action_space(self) -> gymnasium.spaces.Space[Any]:
-        """Of one episode."""
+        """Return the action space of one episode."""
         if self.step_unit == "layer":
             return gymnasium.spaces.MultiDiscrete(list(self.space.nvec))
         return gymnasium.spaces.Discrete(max(self.space.nvec))
 
     @property
     def action_width(self) -> int:
-        """How many values a mask has."""
+        """Number of values of a mask."""
         return self.width if self.step_unit == "layer" else max(self.space.nvec)
 
     # -- stepping --------------------------------------------------------------------------------------
@@ -90,7 +85,7 @@ class Episodes:
         return self.position == self.length
 
     def observations(self) -> NDArray[np.float32]:
-        """(n, t * w + positions + a), a new array."""
+        """Return the observations (n, t * w + positions + a), a new array."""
         position = np.zeros((self.count, self.length), dtype=np.float32)
         if not self.done:
             position[:, self.position] = 1
@@ -98,7 +93,7 @@ class Episodes:
         return np.concatenate(parts, axis=1)
 
     def masks(self) -> NDArray[np.bool_]:
-        """Legal choices now: (n, w) for layers, (n, max(nvec)) for decisions; True is legal. All True at the end."""
+        """Return the legal choices, True: (n, w) for layers, (n, max(nvec)) for decisions. All True at the end."""
         if self.done:
             return np.ones((self.count, self.action_width), dtype=bool)
         if self.step_unit == "layer":
@@ -110,7 +105,7 @@ class Episodes:
         return masks
 
     def _step_masks(self, step: int) -> NDArray[np.bool_]:
-        """The space's masks for this step of every episode: (n, w)."""
+        """Return the space's masks for this step of every episode: (n, w)."""
         return np.stack([self.space.legal(prefix) for prefix in self.actions[:, :step]])
 
     def step(self, actions: NDArray[Any]) -> list[Architecture]:
@@ -149,7 +144,7 @@ class Episodes:
     # -- saving ----------------------------------------------------------------------------------------
 
     def state(self) -> dict[str, Any]:
-        """The partial architectures, as plain data."""
+        """Return the partial architectures and the generators' states, as plain data."""
         return {
             "position": self.position,
             "actions": self.actions.tolist(),
@@ -158,7 +153,7 @@ class Episodes:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on where `state` was taken."""
+        """Restore what `state` returned."""
         self.reset()
         actions = np.array(state["actions"], dtype=np.int64)
         while self.position < state["position"]:

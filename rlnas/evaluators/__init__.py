@@ -1,7 +1,16 @@
-"""Evaluators: architectures -> scores."""
+"""Evaluators: score architectures."""
 
-from rlnas.evaluators.score import Evaluator, ResumableEvaluator, Score
+from rlnas.evaluators.base import Evaluator, Score, SelectingEvaluator, Training
 from rlnas.evaluators.shared_weights import SharedWeightsEvaluator
+from rlnas.evaluators.standalone import StandaloneEvaluator
 from rlnas.evaluators.tabular import TabularEvaluator
 
-__all__ = ["Evaluator", "ResumableEvaluator", "Score", "SharedWeightsEvaluator", "TabularEvaluator"]
+__all__ = [
+    "Evaluator",
+    "Score",
+    "SelectingEvaluator",
+    "SharedWeightsEvaluator",
+    "StandaloneEvaluator",
+    "TabularEvaluator",
+    "Training",
+]

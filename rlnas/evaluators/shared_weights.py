@@ -1,7 +1,7 @@
-"""Children scored with the shared weights, all of an update on the same validation images."""
+"""Scores children with the shared weights, all of an update on the same validation images."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -14,110 +14,134 @@ from torch import Tensor
 from rlnas.children.network import BeforeNode, run_merged
 from rlnas.children.norm import recalibrated, use_batch_statistics, use_running_statistics
 from rlnas.children.supernet import Supernet
-from rlnas.config.schema import EvaluatorConfig
+from rlnas.config.schema import SharedWeightsConfig
 from rlnas.data import ImageData, Images
-from rlnas.errors import Diverged
+from rlnas.evaluators.alone import ShortTraining, train_shortly
+from rlnas.evaluators.base import Draw, Score, SelectingEvaluator, Training
 from rlnas.evaluators.racing import hopeless
-from rlnas.evaluators.score import Score
-from rlnas.execution.settings import side_by_side
+from rlnas.executors import Executor, LocalExecutor
 from rlnas.networks.graph import Graph
 from rlnas.networks.merge import Merged, merge_within
 from rlnas.seeding import torch_stream
 from rlnas.spaces import Architecture
+from rlnas.spaces.networks import Networks
 
 
-class SharedWeightsEvaluator:
+class SharedWeightsEvaluator(SelectingEvaluator):
     """Accuracy of children of a supernet on validation images.
 
-    For each version of the weights, `images` of the validation split are drawn once; every child scored
-    with that version sees the same ones. A different draw for each child would add about three points of
-    noise at 128 images, more than children differ by. Scores are remembered by (architecture, version).
+    For each version of the weights, `images` of the validation split are drawn once; every child of that version is
+    scored on the same ones. A different draw for each child would add about three points of noise at 128 images, more
+    than the differences between children. Scores are cached by (architecture, version).
 
-    Images are batched in an order that depends on their content alone. Batch statistics and racing need batches that
-    are samples of the split: in files sorted by class a batch holds some of the classes only.
+    The batch order depends only on the content of the images. Batch statistics and racing need batches that are
+    samples of the split: in files sorted by class a batch holds only some of the classes.
+
+    executor: trains finalists alone; default: LocalExecutor with the workers of `supernet.execution`.
     """
 
     def __init__(
         self,
-        config: EvaluatorConfig,
+        config: SharedWeightsConfig,
         supernet: Supernet,
         data: ImageData,
-        graph_of: Callable[[Architecture], Graph],
+        networks: Networks,
         *,
         seed: int,
-        valid: Images | None = None,
+        executor: Executor | None = None,
     ):
-        """valid: the validation split in content order, where it is known already."""
         self.config = config
         self.supernet = supernet
         self.data = data
-        self.valid = data.valid.in_content_order() if valid is None else valid
-        self.graph_of = graph_of
+        self.valid = data.valid.in_content_order()
+        self.networks = networks
+        self.executor = executor or LocalExecutor(supernet.execution.workers)
         self._seed = seed
-        self._cache: dict[Architecture, tuple[float, int | None]] = {}  # accuracy, on how many images
+        self._cache: dict[Architecture, Score] = {}
         self._cache_version = -1
         self._batches: list[tuple[Tensor, Tensor]] = []
 
+    @property
+    def version(self) -> int:  # type: ignore[override]
+        """Version of the shared weights."""
+        return self.supernet.version
+
+    def train(self, draw: Draw, epoch: float) -> Training:
+        """Train the shared weights until `epoch`; every step trains `architectures_per_step` drawn architectures."""
+        net = self.supernet
+        steps = net.steps_until(epoch)
+        loss = None
+        if steps:
+            drawn = draw(steps * net.config.architectures_per_step)
+            loss = net.train((self.networks.graph(architecture) for architecture in drawn), steps)
+        return Training(loss, net.epoch, net.learning_rate(max(net.trainer.steps - 1, 0)))
+
     def evaluate(self, architectures: Sequence[Architecture]) -> list[Score]:
-        """Scores on this version's draw of validation images; of equal architectures one is computed."""
+        """Return scores on this version's validation images; equal architectures are computed once."""
         if self._cache_version != self.supernet.version:
             self._cache, self._cache_version = {}, self.supernet.version
             self._batches = []
         if not self._batches:
             self._batches = self._split(self._draw())
         new = [architecture for architecture in dict.fromkeys(architectures) if architecture not in self._cache]
-        computed = dict(zip(new, self._score(new, self._batches, self.config.racing), strict=True))
-        self._cache.update({architecture: (one.accuracy, one.images) for architecture, one in computed.items()})
-        scores = []
-        for architecture in architectures:
-            accuracy, images = self._cache[architecture]
-            # the first of equal ones carries the cost
-            scores.append(computed.pop(architecture, Score(accuracy, cached=True, images=images)))
-        return scores
+        found = self._score(self.supernet, [self.networks.graph(one) for one in new], self._batches, self.config.racing)
+        computed = dict(zip(new, found, strict=True))
+        self._cache |= {one: replace(score, seconds=0.0, cached=True) for one, score in computed.items()}
+        # only the first of equal architectures has the seconds
+        return [computed.pop(architecture, self._cache[architecture]) for architecture in architectures]
 
     def evaluate_fully(self, architectures: Sequence[Architecture]) -> list[Score]:
-        """Scores on the whole validation split, not remembered."""
-        return self._score(architectures, self._split(self.valid))
+        """Return scores on the whole validation split; they are not cached."""
+        return self._score_fully(self.supernet, [self.networks.graph(architecture) for architecture in architectures])
 
     def evaluate_alone(
         self, architectures: Sequence[Architecture], epochs: float, *, from_shared: bool = True
-    ) -> Iterator[Score | Diverged]:
-        """For each its score on the whole validation split after `epochs` (> 0) of training alone, in order.
+    ) -> Iterator[Score]:
+        """Yield in order each score on the whole validation split after `epochs` (> 0) of training alone.
 
-        from_shared: from the shared weights on, else from scratch. Diverged stands for a training that did.
+        from_shared: start from a copy of the shared weights, else from scratch. A diverged training scores 0, with
+        the reason.
         """
-        for architecture in architectures:  # before any thread reads the shared weights
-            self.supernet.weights.ensure(self.graph_of(architecture))
+        graphs = [self.networks.graph(architecture) for architecture in architectures]
+        weights = self.supernet.weights
+        for graph in graphs:
+            weights.ensure(graph)
+        common = ShortTraining(
+            self.supernet.config,
+            self.data,
+            weights.track_statistics,
+            self.supernet.execution,
+            self._seed,
+            epochs,
+            weights.state_dict() if from_shared else None,
+            score=lambda alone, graph: self._score_fully(alone, [graph])[0],
+        )
+        for _, score in self.executor.map(train_shortly, common, graphs):
+            yield score
 
-        def train(architecture: Architecture, stopped: Callable[[], bool]) -> Score | Diverged:
-            start = time.perf_counter()
-            graph = self.graph_of(architecture)
-            try:
-                alone = self.supernet.alone(
-                    graph, self.data, epochs=epochs, seed=self._seed, from_shared=from_shared, stopped=stopped
-                )
-            except Diverged as error:
-                return error
-            evaluator = SharedWeightsEvaluator(
-                self.config, alone, self.data, self.graph_of, seed=self._seed, valid=self.valid
-            )
-            score = evaluator.evaluate_fully([architecture])[0]
-            return replace(score, seconds=time.perf_counter() - start)
-
-        return side_by_side(train, architectures, self.supernet.execution.workers)
+    def costs(self, architecture: Architecture) -> Mapping[str, float | None]:
+        """Return parameters and FLOPs of the network in the search."""
+        return vars(self.networks.cost(architecture))
 
     def state(self) -> dict[str, Any]:
-        """The scores that are remembered; the images follow from seed and version."""
-        return {"version": self._cache_version, "cache": list(self._cache.items())}
+        """Return the shared weights and the cached scores; the images follow from seed and version."""
+        text = self.networks.space.text
+        cache = [(text(architecture), score.accuracy, score.images) for architecture, score in self._cache.items()]
+        return {"supernet": self.supernet.state(), "version": self._cache_version, "cache": cache}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on where `state` was taken."""
+        """Restore what `state` returned."""
+        self.supernet.restore(state["supernet"])
+        parse = self.networks.space.parse
         self._cache_version = state["version"]
-        self._cache = {tuple(architecture): tuple(known) for architecture, known in state["cache"]}
+        self._cache = {
+            parse(text): Score({"accuracy": accuracy}, cached=True, images=images)
+            for text, accuracy, images in state["cache"]
+        }
         self._batches = []
 
     def _draw(self) -> Images:
-        """This version's validation images; the draw depends on the seed and the version alone."""
+        """Draw this version's validation images, from the seed and the version only."""
         count = self.config.images
         if count == 0 or count >= len(self.valid):
             return self.valid
@@ -126,9 +150,9 @@ class SharedWeightsEvaluator:
         return self.valid.take(chosen.to(self.valid.labels.device))
 
     def _split(self, images: Images) -> list[tuple[Tensor, Tensor]]:
-        """Normalised batches (b, c, h, w) of about equal size with labels (b,).
+        """Return normalised batches (b, c, h, w) of about equal size with labels (b,).
 
-        Equal, because under the `batch` policy a small rest would be normalised by poor statistics.
+        With the `batch` policy a small last batch would be normalised by poor statistics.
         """
         parts = -(-len(images) // self.config.batch_size)
         return [
@@ -136,24 +160,27 @@ class SharedWeightsEvaluator:
             for pixels, labels in zip(images.pixels.tensor_split(parts), images.labels.tensor_split(parts), strict=True)
         ]
 
+    def _score_fully(self, supernet: Supernet, graphs: list[Graph]) -> list[Score]:
+        return self._score(supernet, graphs, self._split(self.valid))
+
     @torch.no_grad()
     def _score(
-        self, architectures: Sequence[Architecture], batches: list[tuple[Tensor, Tensor]], error: float = 0.0
+        self, supernet: Supernet, graphs: list[Graph], batches: list[tuple[Tensor, Tensor]], error: float = 0.0
     ) -> list[Score]:
-        """Scores of all in as few merged passes as memory allows; each is charged its share of its passes.
+        """Score all graphs in as few merged passes as memory allows; a pass's seconds are split among its graphs.
 
-        error: 0 scores all on all batches; above it they race, batch by batch (rlnas.evaluators.racing).
+        supernet: the weights to score. error: 0 scores all on all batches; above 0 they race, batch by batch
+        (rlnas.evaluators.racing).
         """
-        graphs = [self.graph_of(architecture) for architecture in architectures]
         for graph in graphs:
-            self.supernet.weights.ensure(graph)
+            supernet.weights.ensure(graph)
         stages = [[batch] for batch in batches] if error else [batches]
         tests = max(1, len(graphs) * (len(graphs) - 1) * (len(stages) - 1))
         hits: list[list[NDArray[np.bool_]]] = [[] for _ in graphs]
         seconds = [0.0 for _ in graphs]
         racing = list(range(len(graphs)))
         for number, stage in enumerate(stages, 1):
-            for members, right, share in self._passes([graphs[which] for which in racing], stage):
+            for members, right, share in self._passes(supernet, [graphs[which] for which in racing], stage):
                 for position, row in zip(members, right, strict=True):
                     hits[racing[position]].append(row)
                     seconds[racing[position]] += share
@@ -162,43 +189,43 @@ class SharedWeightsEvaluator:
                 racing = [which for position, which in enumerate(racing) if position not in stopped]
         found = [np.concatenate(parts) for parts in hits]
         return [
-            Score(int(right.sum()) / len(right), spent, images=len(right))
+            Score({"accuracy": int(right.sum()) / len(right)}, spent, images=len(right))
             for right, spent in zip(found, seconds, strict=True)
         ]
 
     def _passes(
-        self, graphs: list[Graph], batches: list[tuple[Tensor, Tensor]]
+        self, supernet: Supernet, graphs: list[Graph], batches: list[tuple[Tensor, Tensor]]
     ) -> Iterator[tuple[list[int], NDArray[np.bool_], float]]:
-        """For each merged pass: which graphs, whether each has each image right (graphs, images), seconds a graph."""
-        weights, execution = self.supernet.weights, self.supernet.execution
+        """Yield for each merged pass its graphs, whether each image is correct (graphs, images), seconds a graph."""
+        weights, execution = supernet.weights, supernet.execution
         largest = max(len(labels) for _, labels in batches)
         if self.config.norm == "recalibrate":
             largest = max(largest, min(self.config.batch_size, len(self.data.train)))
         for members, merged in merge_within(graphs, execution.values_allowed // largest):
             start = time.perf_counter()
             parts = []
-            with execution.scoring(), execution.autocast(), self._normalising(merged) as before:
+            with execution.scoring(), execution.autocast(), self._normalising(supernet, merged) as before:
                 for images, labels in batches:
                     scores = run_merged(merged, weights, images, before=before)  # (b, k) each
                     parts.append(torch.stack([one.argmax(dim=1) == labels for one in scores]))  # (graphs, b)
-            right = torch.cat(parts, dim=1).cpu().numpy()  # the one synchronisation of a pass
+            right = torch.cat(parts, dim=1).cpu().numpy()  # the only synchronisation of a pass
             yield members, right, (time.perf_counter() - start) / len(members)
 
     @contextmanager
-    def _normalising(self, merged: Merged) -> Iterator[BeforeNode | None]:
-        """The configured BN policy, in force for the nodes of `merged`."""
-        weights = self.supernet.weights
+    def _normalising(self, supernet: Supernet, merged: Merged) -> Iterator[BeforeNode | None]:
+        """Apply the configured BN policy to the nodes of `merged`."""
+        weights = supernet.weights
         if self.config.norm == "recalibrate":
-            with recalibrated(weights, merged, self._training_batches()) as before:
+            with recalibrated(weights, merged, self._training_batches(supernet)) as before:
                 yield before
             return
         policy = use_batch_statistics if self.config.norm == "batch" else use_running_statistics
         policy(weights, merged.graph)
         yield None
 
-    def _training_batches(self) -> Iterator[Any]:
-        """The same unaugmented training images for every child of a version."""
-        stream = torch_stream(self._seed, f"recalibrate/{self.supernet.version}")
+    def _training_batches(self, supernet: Supernet) -> Iterator[Any]:
+        """Yield batches of unaugmented training images, the same for every child of a version."""
+        stream = torch_stream(self._seed, f"recalibrate/{supernet.version}")
         count = min(self.config.batch_size * self.config.recalibrate_batches, len(self.data.train))
         chosen = torch.randperm(len(self.data.train), generator=stream)[:count]
         for part in chosen.split(self.config.batch_size):

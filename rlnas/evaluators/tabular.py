@@ -1,38 +1,69 @@
-"""Architectures looked up in a tabular benchmark."""
+"""Looks architectures up in a tabular benchmark."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rlnas.evaluators.score import Score
+from rlnas.evaluators.base import Evaluator, Score
 from rlnas.seeding import numpy_stream
 from rlnas.spaces import Architecture, TableSpace
 
 
-class TabularEvaluator:
-    """A query returns one of the architecture's measurements, drawn anew each time from the stream `evaluation`.
+class TabularEvaluator(Evaluator):
+    """Returns one of the architecture's measurements, drawn at each query from the stream `evaluation`.
 
-    So asking again tells more, as training again would, and it costs again.
+    A repeated query gives new information and costs budget, as a repeated training would.
     """
+
+    default_scale = "mean_rank"
+    checkpoint_seconds = 5.0  # a round takes a fraction of a second here, a checkpoint a few milliseconds
 
     def __init__(self, space: TableSpace, *, seed: int):
         self.space = space
+        self.benchmark = space.benchmark
         self.rng = numpy_stream(seed, "evaluation")
 
     def evaluate(self, architectures: Sequence[Architecture]) -> list[Score]:
-        """One score for each architecture, in order."""
-        benchmark = self.space.benchmark
+        """Return one score for each architecture, in order."""
+        benchmark = self.benchmark
         repeats = self.rng.integers(0, benchmark.observed.shape[1], size=len(architectures))
         scores = []
         for architecture, repeat in zip(architectures, repeats, strict=True):
             row = self.space.rank(architecture)
             seconds = 0.0 if benchmark.seconds is None else float(benchmark.seconds[row])
-            scores.append(Score(float(benchmark.observed[row, repeat]), seconds, true=float(benchmark.score[row])))
+            observed = {"accuracy": float(benchmark.observed[row, repeat])}
+            scores.append(Score(observed, seconds, true=float(benchmark.score[row])))
         return scores
 
+    def costs(self, architecture: Architecture) -> Mapping[str, float | None]:
+        """Return the table's parameters and FLOPs."""
+        row = self.space.rank(architecture)
+        known = {"params": self.benchmark.params, "flops": self.benchmark.flops}
+        return {name: None if values is None else int(values[row]) for name, values in known.items()}
+
+    def conclude(self, found: Architecture, scored: Sequence[Architecture]) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return the table and how many of its networks were queried; the true score and regret of `found`."""
+        benchmark, space = self.benchmark, self.space
+        rows = [space.rank(architecture) for architecture in scored]
+        networks = rows if benchmark.networks is None else [int(benchmark.networks[row]) for row in rows]
+        table = {
+            "name": benchmark.name,
+            "sha256": benchmark.sha256,
+            "architectures": space.size,
+            "networks": benchmark.distinct,
+            "optimum": benchmark.optimum,
+            "optimal_architecture": space.text(space.unrank(benchmark.best)),
+            "simulated_seconds": benchmark.seconds is not None,
+        }
+        score = float(benchmark.score[space.rank(found)])
+        return (
+            {"table": table, "networks_unique": len(set(networks))},
+            {"score": score, "regret": benchmark.optimum - score},
+        )
+
     def state(self) -> dict[str, Any]:
-        """The stream's position."""
+        """Return the state of the stream."""
         return {"rng": self.rng.bit_generator.state}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on where `state` was taken."""
+        """Restore what `state` returned."""
         self.rng.bit_generator.state = state["rng"]

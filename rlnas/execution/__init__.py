@@ -1,1 +1,1 @@
-"""On what and how tensors are computed."""
+"""Device, precision, memory and thread settings."""

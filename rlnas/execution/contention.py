@@ -1,10 +1,10 @@
-"""Notice other work on the same machine and say what helps; no number depends on it."""
+"""Detect other load on the same machine and warn with advice; no number depends on it."""
 
 import logging
 
 from rlnas.execution.processor import Waiting
 
-BUSY = 0.25  # of the time waiting for a core: alone, with as many threads as cores, it is a few percent
+BUSY = 0.25  # share of the time waiting for a core; on an idle machine, with a thread per core, it is a few percent
 
 log = logging.getLogger("rlnas")
 
@@ -12,7 +12,7 @@ log = logging.getLogger("rlnas")
 class Contention:
     """Warn once when this process has to wait for its cores.
 
-    threads: the most that compute one operator.
+    threads: maximum for one operator.
     """
 
     def __init__(self, threads: int):
@@ -21,7 +21,7 @@ class Contention:
         self.warned = False
 
     def notice(self) -> None:
-        """Measure, and warn the first time; call it from time to time."""
+        """Measure, and warn the first time. To be called regularly."""
         share = self.waiting.share()
         if self.warned or share is None or share < BUSY:
             return

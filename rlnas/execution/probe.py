@@ -1,6 +1,6 @@
-"""A short measurement: in which number format and memory layout this machine runs children fastest.
+"""Measure in which number format and memory layout this machine runs children fastest.
 
-Only for execution=measured: on a busy machine it may answer otherwise, and with it every number of the run.
+Only for execution=measured: on a busy machine the choice may differ, and with it every number of the run.
 """
 
 import contextlib
@@ -13,33 +13,33 @@ from torch import nn
 
 from rlnas.execution.rule import Choice, Layers
 
-MARGIN = 1.15  # a less usual choice must be so many times faster, so that noise does not decide
+MARGIN = 1.15  # factor by which another choice must be faster than the default one, so that noise does not decide
 REPEATS = 5
-HOPELESS = 4  # a choice so many times slower than another, even once, is not measured again
-VALUES = 2**18  # of one layer's output at most: a step takes milliseconds, and more values change no ratio
+HOPELESS = 4  # a choice slower than the fastest by this factor in any turn is not measured again
+VALUES = 2**18  # maximum of one layer's output: a step takes milliseconds, and more values change no ratio
 SCORED = 2  # images scored for each one trained on: a search scores more than it trains
 
 
 def pick(choices: Sequence[Choice], device: torch.device, layers: Layers) -> tuple[Choice, dict[Choice, float]]:
-    """The choice to take, and the seconds of one small training step and scoring pass for each.
+    """Return the choice to take, and for each the seconds of one small training step and scoring pass.
 
-    The first choice is the usual one and is taken unless another is faster by MARGIN. Takes about a second, and
-    about six where bfloat16 is emulated; where there is but one choice nothing is measured.
+    The first choice is the default, taken unless another is faster by MARGIN. Takes about one second, about six
+    where bfloat16 is emulated. A single choice is not measured.
     """
     if len(choices) == 1:
         return choices[0], {}
     steps = {choice: _step(choice, device, layers) for choice in choices}
     seconds = dict.fromkeys(choices, float("inf"))
-    for repeat in range(1 + REPEATS):  # the first one warms up
+    for repeat in range(1 + REPEATS):  # the first repeat is a warm-up
         taken = {}
-        for choice, step in steps.items():  # in turn, so that a slow moment of the machine meets all
+        for choice, step in steps.items():  # alternate, so that a temporary slow-down affects all choices
             start = time.perf_counter()
             step()
             if device.type == "cuda":
                 torch.cuda.synchronize(device)
             taken[choice] = time.perf_counter() - start
         bound = HOPELESS * min(taken.values())
-        # the usual choice stays: it runs first, so what a process pays once counts against it
+        # keep the default choice: it runs first, so its time includes the process's one-time costs
         steps = {choice: step for choice, step in steps.items() if choice == choices[0] or taken[choice] <= bound}
         for choice in taken if repeat else taken.keys() - steps.keys():
             seconds[choice] = min(seconds[choice], taken[choice])
@@ -48,12 +48,12 @@ def pick(choices: Sequence[Choice], device: torch.device, layers: Layers) -> tup
 
 
 def _step(choice: Choice, device: torch.device, layers: Layers) -> Callable[[], None]:
-    """Training on some images and scoring SCORED times as many, through the layers of ENAS's six operators."""
+    """Return a function that trains on some images and scores SCORED times as many, with ENAS's six operators."""
     layout = torch.channels_last if choice.channels_last else torch.contiguous_format
     channels = layers.channels
 
     def conv(kernel: int, groups: int = 1) -> nn.Module:
-        # skip_init and a constant: torch's initialisation would draw from the global generator
+        # skip_init and a constant, since torch's initialisation would draw from the global generator
         layer: nn.Conv2d = nn.utils.skip_init(
             nn.Conv2d, channels, channels, kernel, padding=kernel // 2, groups=groups, bias=False
         )

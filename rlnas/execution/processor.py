@@ -1,6 +1,6 @@
-"""What the processor offers, however busy it is, and how long this process waits for it.
+"""Capabilities of the processor, whatever its load, and the time this process waits for it.
 
-The first decides what is computed and how (rlnas.execution.rule); the second only words a warning.
+The capabilities determine the execution settings (rlnas.execution.rule); the waiting time only causes a warning.
 """
 
 import os
@@ -10,11 +10,11 @@ from pathlib import Path
 import torch
 
 ROOT = Path("/")
-LONG_ENOUGH = 30.0  # seconds of running and waiting: loading libraries beside other work is no reason to warn
+LONG_ENOUGH = 30.0  # seconds of running and waiting, so that waiting while libraries are loaded causes no warning
 
 
 def native_bfloat16(root: Path = ROOT) -> str:
-    """By which unit the processor multiplies bfloat16: "amx", "avx512", or "" where it is emulated or unknown."""
+    """Return the unit that multiplies bfloat16: "amx", "avx512", or "" where it is emulated or unknown."""
     if not torch.backends.mkldnn.is_available():
         return ""
     if hasattr(torch.cpu, "get_capabilities"):  # public since torch 2.10 or so
@@ -26,14 +26,14 @@ def native_bfloat16(root: Path = ROOT) -> str:
 
 
 def cores(root: Path = ROOT) -> int:
-    """How many threads may compute at once without sharing a core, >= 1; the same for every load.
+    """Return how many threads can compute at once without sharing a core, >= 1; independent of the load.
 
-    OMP_NUM_THREADS where it is set, else physical cores among those this process may run on, and no more than
-    the processor quota of its container, rounded down.
+    OMP_NUM_THREADS if it is set, else the number of physical cores this process may run on, at most the processor
+    quota of its container, rounded down.
     """
-    told = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
-    if told.isdigit() and int(told) > 0:
-        return int(told)
+    given = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
+    if given.isdigit() and int(given) > 0:
+        return int(given)
     usable = _allowed()
     topology = root / "sys/devices/system/cpu"
     siblings = [_read(topology / f"cpu{number}" / "topology" / "thread_siblings_list").strip() for number in usable]
@@ -42,14 +42,14 @@ def cores(root: Path = ROOT) -> int:
 
 
 class Waiting:
-    """How much of the time the main thread was ready to run and had no core, since the last question."""
+    """Share of the time since the last call in which the main thread was ready to run but had no core."""
 
     def __init__(self, root: Path = ROOT):
         self._file = root / "proc/self/schedstat"
         self._before = (0, 0)
 
     def share(self) -> float | None:
-        """0..1; None where the system does not say, or after less than LONG_ENOUGH."""
+        """Return the share, 0..1; None if the system does not report it, or after less than LONG_ENOUGH."""
         words = _read(self._file).split()
         if len(words) != 3:
             return None
@@ -62,14 +62,14 @@ class Waiting:
 
 
 def _allowed() -> list[int]:
-    """Numbers of the logical processors that this process may run on."""
+    """Return the numbers of the logical processors that this process may run on."""
     if hasattr(os, "sched_getaffinity"):
         return sorted(os.sched_getaffinity(0))
     return list(range(os.cpu_count() or 1))
 
 
 def _quotas(root: Path) -> Iterator[float]:
-    """Processor quotas, in processors, of the control groups this process is in, of both versions."""
+    """Yield the quotas, in processors, of this process's control groups, of cgroup versions 1 and 2."""
     mount = root / "sys/fs/cgroup"
     for line in _read(root / "proc/self/cgroup").splitlines():
         _, controllers, path = line.split(":", 2)
@@ -77,7 +77,7 @@ def _quotas(root: Path) -> Iterator[float]:
             continue
         bases = [mount, mount / "unified"] if not controllers else [mount / "cpu", mount / controllers]
         for base in bases:
-            # inside a container the path may be the host's, of which only the top is mounted
+            # in a container the path may be the host's, of which only the top is mounted
             group = base / path.strip("/")
             while group != mount.parent:
                 yield from _quota(group)
@@ -94,7 +94,7 @@ def _quota(group: Path) -> Iterator[float]:
 
 
 def _read(path: Path) -> str:
-    """The text of a file; nothing where there is none, or it may not be read."""
+    """Return the text of a file; "" if it does not exist or cannot be read."""
     try:
         return path.read_text(encoding="utf-8", errors="replace")
     except OSError:

@@ -1,7 +1,7 @@
-"""The rule behind `auto`: number format, memory layout and threads from the hardware and the sizes of the layers.
+"""The rule for `auto`: number format, memory layout and threads from the hardware and the sizes of the layers.
 
-It consults no clock: the same configuration on the same hardware computes alike, however busy the machine is.
-docs/execution.md has the measurements it was derived from, `python -m benchmarks.execution` repeats them.
+It uses no clock: the same configuration on the same hardware gets the same settings, whatever the load.
+docs/execution.md has the measurements it is derived from; `python -m benchmarks.execution` repeats them.
 """
 
 from dataclasses import dataclass
@@ -10,10 +10,10 @@ import torch
 
 from rlnas.execution.processor import native_bfloat16
 
-# Pixels of the largest map from which bfloat16 pays, by the unit that multiplies it; below, or without such a unit,
-# casting the weights at every operator costs more than the multiplications save.
+# Pixels of the largest map from which bfloat16 is faster, by the unit that multiplies it. Below, or without such a
+# unit, casting the weights at every operator takes longer than the multiplications save.
 BFLOAT16_PIXELS = {"amx": 16 * 16, "avx512": 32 * 32, "cuda": 16 * 16}
-VALUES_PER_THREAD = 2**17  # of one layer's output: with fewer, threads wait for each other longer than they compute
+VALUES_PER_THREAD = 2**17  # of one layer's output; with fewer, synchronising the threads takes longer than computing
 
 
 @dataclass(frozen=True)
@@ -26,9 +26,9 @@ class Choice:
 
 @dataclass(frozen=True)
 class Layers:
-    """The layers of a phase at their largest, those before any reduction.
+    """The largest layers of a phase, those before any reduction.
 
-    images: in a training step. channels, size: (height, width) in pixels, of a layer's output.
+    images: in a training step. channels and size, (height, width) in pixels: of a layer's output.
     """
 
     images: int = 16
@@ -37,30 +37,30 @@ class Layers:
 
     @property
     def pixels(self) -> int:
-        """Of one map."""
+        """Pixels of one map."""
         return self.size[0] * self.size[1]
 
     @property
     def values(self) -> int:
-        """Of one layer's output in a step."""
+        """Values of one layer's output in a step."""
         return self.images * self.channels * self.pixels
 
 
 def choose(device: torch.device, layers: Layers) -> Choice:
-    """The number format and memory layout in which these layers run fastest, or nearly so, on this hardware."""
-    pays = BFLOAT16_PIXELS.get(_unit(device))
-    dtype = torch.bfloat16 if pays is not None and layers.pixels >= pays else torch.float32
+    """Return the number format and memory layout in which these layers run (almost) fastest on this hardware."""
+    least = BFLOAT16_PIXELS.get(_unit(device))
+    dtype = torch.bfloat16 if least is not None and layers.pixels >= least else torch.float32
     return Choice(dtype, channels_last=True)
 
 
 def threads_for(layers: Layers, cores: int) -> int:
-    """How many of `cores` threads compute one operator of these layers, 1..cores."""
+    """Return how many of `cores` threads compute one operator of these layers, 1..cores."""
     return max(1, min(cores, layers.values // VALUES_PER_THREAD))
 
 
 def _unit(device: torch.device) -> str:
-    """What multiplies bfloat16: a key of BFLOAT16_PIXELS, or something else."""
+    """Return the unit that multiplies bfloat16, a key of BFLOAT16_PIXELS; "" if there is none."""
     if device.type == "cuda":
-        # major 8 is Ampere: older cards emulate it, which torch.cuda.is_bf16_supported() counts as support
+        # major 8 is Ampere: older cards emulate bfloat16, which torch.cuda.is_bf16_supported() counts as support
         return "cuda" if torch.cuda.get_device_capability(device)[0] >= 8 else ""
     return native_bfloat16() if device.type == "cpu" else ""

@@ -1,17 +1,14 @@
-"""On what and how tensors are computed: device, number format, memory layout, threads, allocator, memory.
+"""Settings of the computation: device, number format, memory layout, threads, allocator, memory.
 
-The one place that decides it. What is left to `auto` follows the rule of rlnas.execution.rule, or with
-execution=measured the measurement of rlnas.execution.probe; each phase of a run, search and retraining, by its own
-layers. It is recorded in the run's environment.json and read back from there when the run is resumed, perhaps on
-another machine.
+The only place that chooses them. `auto` follows the rule of rlnas.execution.rule, or with execution=measured the
+measurement of rlnas.execution.probe; each phase of a run, search and retraining, by its own layers. The choice is
+recorded in the run's environment.json and read back when the run is resumed, possibly on another machine.
 """
 
 import contextlib
 import ctypes
 import platform
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Any, ParamSpec, TypeVar
@@ -32,20 +29,18 @@ _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4  # glibc's malloc.h
 
 @dataclass(frozen=True)
 class Execution:
-    """What was picked, for one phase.
+    """The settings of one phase.
 
-    dtype: of autocast; float32: no autocast. memory_mb: of the activations of children that are scored in
-    one pass. compile: each operator by torch.compile. measured: milliseconds of `rlnas.execution.probe`'s step for each
-    choice, empty where nothing was measured. cuda_graphs: see `repeated`. threads, scoring_threads: of one operator
-    on the processor, in training and in scoring. workers: how many trainings `side_by_side` runs at once; changes
-    no number.
+    dtype: of autocast; float32: no autocast. memory_mb: limit of the activations of children scored in one pass.
+    measured: milliseconds of `rlnas.execution.probe`'s step for each choice,
+    empty if nothing was measured. cuda_graphs: see `repeated`. threads, scoring_threads: for one operator on the
+    processor, in training and in scoring. workers: number of trainings that run at once; changes no number.
     """
 
     device: torch.device
     dtype: torch.dtype
     channels_last: bool
     memory_mb: int = 1024
-    compile: bool = False
     keeps_buffers: bool = False
     cuda_graphs: bool = False
     measured: Mapping[str, float] | None = None
@@ -54,18 +49,18 @@ class Execution:
     workers: int = 1
 
     def activate(self) -> None:
-        """Set the number of threads; to be called when the phase begins."""
+        """Set the number of threads; to be called at the start of the phase."""
         fix_threads(self.threads)
 
     def autocast(self) -> AbstractContextManager[Any]:
-        """The context in which children run."""
+        """Return the context in which children run."""
         if self.dtype == torch.float32:
             return contextlib.nullcontext()
         return torch.autocast(self.device.type, self.dtype)
 
     @contextlib.contextmanager
     def scoring(self) -> Iterator[None]:
-        """The context in which children are scored, on more images than a step trains on."""
+        """Use `scoring_threads` in the block: scoring takes more images than a training step."""
         before = torch.get_num_threads()
         torch.set_num_threads(self.scoring_threads)
         try:
@@ -74,9 +69,9 @@ class Execution:
             torch.set_num_threads(before)
 
     def repeated(self, function: Callable[P, R]) -> Callable[P, R]:
-        """`function`, for calls that repeat with tensors of the same shapes; with `cuda_graphs` kernels are replayed.
+        """Wrap a function that is called repeatedly with tensors of the same shapes; with `cuda_graphs` replay kernels.
 
-        torch.compile records them, backward included, at the first calls; the processor then launches all at once.
+        torch.compile records the kernels, backward included, at the first calls; later calls launch them all at once.
         """
         if not self.cuda_graphs:
             return function
@@ -85,11 +80,11 @@ class Execution:
 
     @property
     def values_allowed(self) -> int:
-        """How many values fill `memory_mb`."""
+        """Number of values that fill `memory_mb`."""
         return self.memory_mb * 2**20 // self.dtype.itemsize
 
     def describe(self) -> dict[str, Any]:
-        """The choice as plain data, for environment.json."""
+        """Return the settings as plain data, for environment.json."""
         return {
             "device": str(self.device),
             "device_name": _device_name(self.device),
@@ -98,7 +93,6 @@ class Execution:
             "threads": self.threads,
             "scoring_threads": self.scoring_threads,
             "memory_mb": self.memory_mb,
-            "compile": self.compile,
             "keeps_buffers": self.keeps_buffers,
             "cuda_graphs": self.cuda_graphs,
             "measured_ms": dict(self.measured or {}),
@@ -106,13 +100,13 @@ class Execution:
 
 
 def use_device(config: ExecutionConfig) -> torch.device:
-    """The device to compute on.
+    """Return the configured device.
 
-    Raises RlnasError for a device that does not exist here.
+    Raises RlnasError for a device that does not exist on this machine.
     """
     try:
         return _pick_device(config.device)
-    except (RuntimeError, AssertionError) as error:  # torch without CUDA asserts
+    except (RuntimeError, AssertionError) as error:  # torch without CUDA raises AssertionError
         reason = str(error).splitlines()[0]
         raise RlnasError(f"execution.device is '{config.device}', which cannot be used here: {reason}") from None
 
@@ -124,13 +118,13 @@ def set_up(
     phase: str = "search",
     scored_images: int = 0,
 ) -> Execution:
-    """Set threads and allocator, and settle what the configuration leaves to `auto` for one phase.
+    """Set threads and allocator, and resolve the `auto` settings for one phase.
 
-    recorded: environment.json's `execution` of a run that began before; its number format, memory layout and
-    threads hold. layers: of the phase, None for those of a small search. phase: "search" or "retrain".
-    scored_images: of a batch in scoring, 0 for as many as in a training step.
+    recorded: environment.json's `execution` of a resumed run; its number format, memory layout and threads are
+    used again. layers: of the phase, None for those of a small search. phase: "search" or "retrain".
+    scored_images: of a batch in scoring, 0 = as many as in a training step.
 
-    Raises RlnasError for a device that does not exist here, or CUDA graphs without CUDA.
+    Raises RlnasError for a device that does not exist on this machine, or CUDA graphs without CUDA.
     """
     device = use_device(config)
     if config.cuda_graphs and device.type != "cuda":
@@ -162,7 +156,6 @@ def set_up(
         choice.dtype,
         choice.channels_last,
         memory_mb=config.memory_mb,
-        compile=config.compile,
         keeps_buffers=keeps_buffers,
         cuda_graphs=config.cuda_graphs,
         measured=measured,
@@ -173,17 +166,17 @@ def set_up(
 
 
 def fix_threads(count: int) -> None:
-    """`count` threads an operator, neither more nor fewer when the machine is busy."""
+    """Use exactly `count` threads for each operator, whatever the load."""
     torch.set_num_threads(count)
     if platform.system() == "Linux":
         with contextlib.suppress(OSError, AttributeError):
-            ctypes.CDLL(None).omp_set_dynamic(0)  # OMP_DYNAMIC=true would choose by the load
+            ctypes.CDLL(None).omp_set_dynamic(0)  # with OMP_DYNAMIC=true the load determines the number
 
 
 def _settle(
     config: ExecutionConfig, device: torch.device, layers: Layers, phase: str
 ) -> tuple[Choice, dict[str, float]]:
-    """The choice for what the configuration says of `phase`, and milliseconds by choice where they were measured."""
+    """Return the choice for `phase` by the configuration, and the milliseconds of each choice if measured."""
     precision, memory_format = config.precision, config.memory_format
     if phase == "retrain":
         precision = precision if config.retrain_precision == "same" else config.retrain_precision
@@ -206,7 +199,7 @@ def _settle(
 
 
 def recorded_for(recorded: Mapping[str, Any] | None, phase: str) -> Mapping[str, Any] | None:
-    """What environment.json's `execution` says of a phase; None if nothing. Older runs have one record for all."""
+    """Return the record of a phase in environment.json's `execution`, or None. Older runs have one record for all."""
     if recorded is None or "precision" in recorded:
         return recorded
     found: Mapping[str, Any] | None = recorded.get(phase)
@@ -214,7 +207,7 @@ def recorded_for(recorded: Mapping[str, Any] | None, phase: str) -> Mapping[str,
 
 
 def as_overrides(phases: Mapping[str, Execution]) -> str:
-    """The command-line arguments by which a run computes as these phases do, with nothing left to `auto`."""
+    """Return the command-line arguments that give a run the settings of these phases, without `auto`."""
     first, *others = phases.values()
     words = [f"execution.precision={_name(first.dtype)}", f"execution.memory_format={_format(first.channels_last)}"]
     for other in others:  # the retraining
@@ -225,40 +218,10 @@ def as_overrides(phases: Mapping[str, Execution]) -> str:
     return " ".join(words)
 
 
-def side_by_side(work: Callable[[T, Callable[[], bool]], R], items: Sequence[T], workers: int) -> Iterator[R]:
-    """`work(item, stopped)` for each item, in order; `workers` at once, each on one thread.
-
-    Small networks hardly gain from a second thread of their own. An item is computed by one thread however
-    many there are, so results depend on neither their number nor on what runs beside them. Torch releases Python's lock
-    while it computes. `work` should give up, by any exception, when `stopped()`: the iterator was left early.
-    """
-    threads = torch.get_num_threads()
-    stop = threading.Event()
-
-    def alone(item: T) -> R:
-        torch.set_num_threads(1)  # of this thread
-        return work(item, stop.is_set)
-
-    if workers == 1:
-        try:
-            for item in items:
-                yield alone(item)
-        finally:
-            torch.set_num_threads(threads)
-        return
-    with ThreadPoolExecutor(workers) as pool:
-        try:
-            yield from pool.map(alone, items)
-        finally:
-            stop.set()
-            pool.shutdown(wait=True, cancel_futures=True)
-            torch.set_num_threads(threads)
-
-
 def keep_large_buffers() -> bool:
-    """Ask glibc to keep freed activations instead of returning them to the system at every operator.
+    """Make glibc keep freed activations instead of returning them to the system at every operator.
 
-    Without it each large buffer is mapped and zeroed anew. False where there is no glibc.
+    Otherwise each large buffer is mapped and zeroed again. Returns False without glibc.
     """
     if platform.system() != "Linux":
         return False

@@ -1,1 +1,1 @@
-"""The one form to which every space compiles an architecture: graphs of operators. Torch-free."""
+"""Graphs of operators, to which every space compiles its architectures. Torch-free."""

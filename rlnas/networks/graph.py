@@ -1,6 +1,6 @@
-"""Graph and Node: the one form to which every space compiles an architecture.
+"""Graph and Node, to which every space compiles its architectures.
 
-Parameters, FLOPs, drawing, weight sharing and export all read it. Torch-free.
+Parameters, FLOPs, drawing, weight sharing and export all read the graph. Torch-free.
 """
 
 from collections.abc import Sequence
@@ -9,22 +9,22 @@ from functools import cached_property
 
 from rlnas.networks.operators import stages
 
-INPUT = -1  # the pseudo-node that stands for the images
+INPUT = -1  # pseudo-node: the images
 
 
 @dataclass(frozen=True)
 class Node:
     """One operator application.
 
-    operator: a name `rlnas.networks.operators.stages` knows.
+    operator: a name accepted by `rlnas.networks.operators.stages`.
     inputs: indices of earlier nodes, or INPUT for the images.
     channels, size: of the output; size is (height, width) in pixels.
     stride: (vertical, horizontal).
     key: the weight key, without a dot (it names a torch module). Two architectures share a parameter if and
-        only if their nodes carry the same key; None for a node without parameters.
+        only if their nodes have the same key; None for a node without parameters.
     layer: the layer of the architecture the node belongs to, from 1; 0 for stem and head (drawing only).
-    own: of a sum that joins a layer with its skips, the position in `inputs` of the output of the layer's own
-        operator: what drop path drops. The other inputs do not pass through that operator. None for any other node.
+    own: for a sum of a layer and its skips, the position in `inputs` of the layer's operator output, which drop
+        path drops. The other inputs bypass that operator. None for any other node.
     """
 
     operator: str
@@ -39,7 +39,7 @@ class Node:
 
 @dataclass(frozen=True)
 class Graph:
-    """A DAG of nodes in topological order; the last node gives the class scores.
+    """A DAG of nodes in topological order; the last node outputs the class scores.
 
     channels, size: of the images: number of colour channels, (height, width) in pixels.
     """
@@ -49,13 +49,13 @@ class Graph:
     size: tuple[int, int]
 
     def in_channels(self, node: Node) -> int:
-        """Channels of each input of `node`."""
+        """Return the channels of each input of `node`."""
         source = node.inputs[0]
         return self.channels if source == INPUT else self.nodes[source].channels
 
     @cached_property
     def last_uses(self) -> list[tuple[int, ...]]:
-        """For each node, the nodes whose output is needed no more once it has run."""
+        """For each node, the nodes whose output is no longer needed after it has run."""
         last: dict[int, int] = {}
         for index, node in enumerate(self.nodes):
             for source in node.inputs:
@@ -69,18 +69,18 @@ class Graph:
 
 @dataclass
 class GraphBuilder:
-    """Collects nodes and derives their sizes: a strided side of n pixels becomes ceil(n / stride)."""
+    """Collects nodes and computes their sizes: a strided side of n pixels becomes ceil(n / stride)."""
 
     channels: int
     size: tuple[int, int]
     nodes: list[Node] = field(default_factory=list)
 
     def output_size(self, index: int) -> tuple[int, int]:
-        """(height, width) of node `index`, or of the images for INPUT."""
+        """Return (height, width) of node `index`, or of the images for INPUT."""
         return self.size if index == INPUT else self.nodes[index].size
 
     def output_channels(self, index: int) -> int:
-        """Channels of node `index`, or of the images for INPUT."""
+        """Return the channels of node `index`, or of the images for INPUT."""
         return self.channels if index == INPUT else self.nodes[index].channels
 
     def add(
@@ -97,7 +97,7 @@ class GraphBuilder:
     ) -> int:
         """Append a node and return its index.
 
-        channels: None keeps those of the inputs. size: None derives it from the first input and the stride.
+        channels: None keeps the first input's. size: None computes it from the first input and the stride.
         """
         if channels is None:
             channels = self.output_channels(inputs[0])
@@ -108,14 +108,16 @@ class GraphBuilder:
         return len(self.nodes) - 1
 
     def build(self) -> Graph:
-        """The finished graph."""
+        """Return the finished graph."""
         return Graph(tuple(self.nodes), self.channels, self.size)
 
 
 @dataclass(frozen=True)
 class Cost:
-    """params: number of trainable parameters. flops: for one image, two for each multiply-add of a
-    convolution or linear layer; normalisation, activations and pooling are not counted, as is usual.
+    """Parameters and FLOPs of a network.
+
+    params: number of trainable parameters. flops: for one image, two for each multiply-add of a convolution or
+    linear layer; normalisation, activations and pooling are not counted, as is usual.
     """
 
     params: int
@@ -123,7 +125,7 @@ class Cost:
 
 
 def cost(graph: Graph) -> Cost:
-    """Parameters and FLOPs of the stand-alone network of a graph."""
+    """Return the parameters and FLOPs of the stand-alone network of a graph."""
     params = flops = 0
     for node in graph.nodes:
         channels = graph.in_channels(node)

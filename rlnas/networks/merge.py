@@ -1,7 +1,7 @@
-"""Many graphs as one: each distinct node once, in an order that keeps few outputs alive. Torch-free.
+"""Merge graphs into one: each distinct node once, in an order that keeps few outputs in memory. Torch-free.
 
-A node with the same operator, weight key and inputs is the same node (structural hashing), so what two
-architectures have in common is computed once for both.
+Nodes with the same operator, weight key and inputs are the same node (structural hashing), so what two
+architectures share is computed once.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,8 +13,10 @@ from rlnas.networks.graph import INPUT, Graph, Node
 
 @dataclass(frozen=True)
 class Merged:
-    """graph: the nodes of all graphs, each distinct one once. heads: for each of the graphs, in the order in
-    which they were given, the node with its class scores.
+    """Several graphs merged into one.
+
+    graph: each distinct node of all graphs once. heads: for each graph, in the given order, the node with its class
+    scores.
     """
 
     graph: Graph
@@ -22,10 +24,10 @@ class Merged:
 
 
 def merge(graphs: Sequence[Graph]) -> Merged:
-    """One graph that computes all of `graphs` (at least one, for images of one size).
+    """Return one graph that computes all of `graphs` (at least one, for images of one size).
 
-    They are taken in lexicographic order of their nodes, so that graphs which begin alike follow each
-    other and what they share is soon needed no more.
+    Graphs are added in lexicographic order of their nodes, so that graphs with a common beginning are adjacent and
+    shared outputs are freed early.
     """
     if len(graphs) == 1:
         return Merged(graphs[0], (len(graphs[0].nodes) - 1,))
@@ -44,10 +46,10 @@ def merge(graphs: Sequence[Graph]) -> Merged:
 
 
 def merge_within(graphs: Sequence[Graph], limit: int) -> Iterator[tuple[list[int], Merged]]:
-    """All of `graphs` in as few merged ones as `limit` allows, each with the positions of its members.
+    """Yield `graphs` in as few merged ones as `limit` allows, each with the positions of its members.
 
-    limit: most values per image that may be alive at once (see `peak`). Graphs with equal beginnings stay
-    together; one that exceeds the limit by itself is run alone all the same.
+    limit: maximum number of values per image in memory at once (see `peak`). Graphs with a common beginning stay
+    together; a graph that exceeds the limit by itself is still run, alone.
     """
     paths, _ = _distinct(graphs)
     left = sorted(range(len(graphs)), key=paths.__getitem__)
@@ -55,7 +57,7 @@ def merge_within(graphs: Sequence[Graph], limit: int) -> Iterator[tuple[list[int
         count = len(left)
         merged = merge([graphs[which] for which in left])
         if count > 1 and peak(merged.graph) > limit:
-            low, high = 1, count  # `low` fits (or must), `high` does not; a member more hardly ever lowers the peak
+            low, high = 1, count  # `low` fits (or is 1), `high` does not; one more member hardly ever lowers the peak
             while high - low > 1:
                 middle = (low + high) // 2
                 fits = peak(merge([graphs[which] for which in left[:middle]]).graph) <= limit
@@ -67,10 +69,10 @@ def merge_within(graphs: Sequence[Graph], limit: int) -> Iterator[tuple[list[int
 
 
 def peak(graph: Graph) -> int:
-    """Most values (channels x height x width, summed) that are alive at once for one image while `graph` runs.
+    """Return the maximum number of values (channels x height x width) in memory at once for one image.
 
-    Counts outputs that are still needed and, for the node that runs, as much again as its output for what
-    lies between its stages.
+    Counts outputs that are still needed and, for the running node, its output twice: once for intermediate values
+    of its stages.
     """
     sizes = [node.channels * node.size[0] * node.size[1] for node in graph.nodes]
     alive = highest = 0
@@ -82,7 +84,7 @@ def peak(graph: Graph) -> int:
 
 
 def _distinct(graphs: Sequence[Graph]) -> tuple[list[tuple[int, ...]], list[Node]]:
-    """For each graph the numbers of its nodes in its order, and the distinct nodes, inputs as numbers."""
+    """Return for each graph the numbers of its nodes in order, and the distinct nodes with inputs as numbers."""
     numbers: dict[tuple[Any, ...], int] = {}
     distinct: list[Node] = []
     paths = []
@@ -90,7 +92,7 @@ def _distinct(graphs: Sequence[Graph]) -> tuple[list[tuple[int, ...]], list[Node
         path: list[int] = []
         for node in graph.nodes:
             inputs = tuple(INPUT if source == INPUT else path[source] for source in node.inputs)
-            # not `layer`: it says where a node is drawn, not what it computes
+            # not `layer`: it affects the drawing of a node only
             signature = (node.operator, node.key, inputs, node.channels, node.size, node.stride, node.own)
             number = numbers.setdefault(signature, len(distinct))
             if number == len(distinct):

@@ -1,4 +1,4 @@
-"""What an operator's name means: its stages, torch-free, so that counting and building read one definition.
+"""The stages of each operator name. Torch-free, so that cost counting and model building read one definition.
 
 ENAS's operators (Pham et al. 2018, section 3.2) all start with a 1x1 convolution, batch normalisation and
 ReLU. The names are patterns: `conv3x3`, `sep_conv5x5`, `dil_conv3x3`, `avg_pool3x3`, `max_pool3x3`,
@@ -21,7 +21,7 @@ class Stage:
     """One primitive of an operator.
 
     kind: `conv`, `depthwise`, `avg_pool`, `max_pool`, `norm`, `relu`, `linear` (with bias) or
-    `global_pool`. kernel: (height, width) in pixels. strided: this stage carries the node's stride.
+    `global_pool`. kernel: (height, width) in pixels. strided: this stage applies the node's stride.
     widens: this stage maps the node's input channels to its output channels.
     """
 
@@ -36,10 +36,10 @@ NORM, RELU = Stage("norm"), Stage("relu")
 PROJECT = (Stage("conv", widens=True), NORM, RELU)  # ENAS's 1x1 conv-BN-ReLU in front of every operator
 POINTWISE = Stage("conv")
 
-# Nodes that spaces put into a graph by themselves; a controller cannot choose them.
+# Operators that spaces add to every graph; a controller cannot choose them.
 STRUCTURAL: dict[str, tuple[Stage, ...]] = {
     "stem": (Stage("conv", (3, 3), strided=True, widens=True), NORM),
-    # ENAS reduces by two shifted 1x1 paths; here a 2x2 mean and one 1x1, which reads every pixel too.
+    # ENAS reduces by two shifted 1x1 paths; here by a 2x2 mean and one 1x1, which also use every pixel.
     "reduce": (Stage("avg_pool", (2, 2), strided=True), Stage("conv", widens=True), NORM),
     "norm": (NORM,),
     "norm_relu": (NORM, RELU),
@@ -53,9 +53,9 @@ _PATTERN = re.compile(r"(raw_conv|sep_conv|dil_conv|conv|avg_pool|max_pool)(\d+)
 
 @cache
 def stages(operator: str) -> tuple[Stage, ...]:
-    """The stages of an operator, in order.
+    """Return the stages of an operator, in order.
 
-    Raises RlnasError for a name that is no operator.
+    Raises RlnasError for an unknown name.
     """
     if operator in STRUCTURAL:
         return STRUCTURAL[operator]
@@ -67,7 +67,7 @@ def stages(operator: str) -> tuple[Stage, ...]:
     kind, kernel = match[1], (int(match[2]), int(match[3]))
     if any(side % 2 == 0 or side > 11 for side in kernel):
         raise RlnasError(f"operator '{operator}': kernel sides must be odd and at most 11 pixels")
-    if kind == "raw_conv":  # one source's share of a convolution over concatenated inputs
+    if kind == "raw_conv":  # one source's part of a convolution over concatenated inputs
         return (Stage("conv", kernel, strided=True, widens=True),)
     if kind == "conv":
         return (*PROJECT, Stage("conv", kernel, strided=True), NORM, RELU)
@@ -78,7 +78,7 @@ def stages(operator: str) -> tuple[Stage, ...]:
 
 
 def check_choosable(operators: tuple[str, ...]) -> None:
-    """Raise RlnasError unless these names can be a space's operators: known, not empty, no name twice."""
+    """Raise RlnasError unless these names can be a space's operators: at least one, known, without repeats."""
     if not operators:
         raise RlnasError(f"space.operators is empty, expected at least one operator; choose from {CHOOSABLE}")
     for operator in operators:

@@ -1,1 +1,1 @@
-"""The process of a run: its streams, its caches, what its caller finds again."""
+"""The process of a run: its streams, its caches, and the state to restore for its caller."""

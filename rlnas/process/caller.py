@@ -1,4 +1,4 @@
-"""What a run changes in its process, put back: for whoever calls `rlnas.run` from a program of their own."""
+"""Restore the process state that a run changes, for programs that call `rlnas.run`."""
 
 import contextlib
 import logging
@@ -17,7 +17,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 @contextlib.contextmanager
 def process_unchanged() -> Iterator[None]:
-    """Put back sys.argv, the environment, signal handlers, logging and hydra's global state."""
+    """Restore sys.argv, the environment, signal handlers, logging and hydra's global state after the block."""
     argv, environment = sys.argv, dict(os.environ)
     log = logging.getLogger("rlnas")
     level, propagate, raising = log.level, log.propagate, logging.raiseExceptions
@@ -36,7 +36,7 @@ def process_unchanged() -> Iterator[None]:
         log.setLevel(level)
         log.propagate, logging.raiseExceptions = propagate, raising
         GlobalHydra.instance().hydra, HydraConfig.instance().cfg = hydra, hydra_config
-        if main_thread:  # Python lets no other thread set one
+        if main_thread:  # only the main thread may set handlers
             for number, handler in handlers.items():
                 if handler is not None and signal.getsignal(number) != handler:  # None: not set from Python
                     signal.signal(number, handler)
@@ -44,7 +44,7 @@ def process_unchanged() -> Iterator[None]:
 
 @contextlib.contextmanager
 def torch_unchanged() -> Iterator[None]:
-    """Put back the global random streams (Python's, numpy's, torch's) and torch's global settings."""
+    """Restore the global random streams (Python's, numpy's, torch's) and torch's global settings after the block."""
     import numpy as np
     import torch
 
@@ -60,7 +60,7 @@ def torch_unchanged() -> Iterator[None]:
         np.random.set_state(numpy_state)  # noqa: NPY002
         if cuda is not None:
             torch.cuda.set_rng_state_all(cuda)
-        else:  # as torch.manual_seed left it: CUDA takes its seed when it is first used
+        else:  # CUDA is not initialised: set the seed that it will start with, as torch.manual_seed does
             torch.cuda.manual_seed_all(seed)
         torch.set_rng_state(cpu)
         torch.set_num_threads(threads)

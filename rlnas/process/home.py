@@ -1,4 +1,4 @@
-"""Libraries that keep caches in the home folder, where there is no home folder."""
+"""Cache folders of libraries for users without a home folder."""
 
 import os
 import tempfile
@@ -6,16 +6,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-# variables that name a cache of a library, by folder; the others' caches do without a home
+# environment variable of a library's cache -> folder name; the caches of other libraries need no home folder
 CACHES = {"HF_HOME": "huggingface", "MPLCONFIGDIR": "matplotlib"}
 
 
 @contextmanager
 def caches_elsewhere() -> Iterator[None]:
-    """Where no home folder is known, name other places: in $RLNAS_CACHE, else in a folder removed at the end.
+    """Without a known home folder, set caches in $RLNAS_CACHE, else in a temporary folder removed after the block.
 
-    A container's user id often has neither HOME nor an entry in the system's list. huggingface_hub would then make a
-    folder called ~ in the working directory. Sets the environment; the caller restores it.
+    A container's user id often has neither HOME nor an entry in the system's user list. huggingface_hub would then
+    create a folder named ~ in the working directory. Sets the environment; the caller restores it.
     """
     try:
         Path.home()

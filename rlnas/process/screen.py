@@ -1,4 +1,4 @@
-"""Standard output and error that never end a run: closed, broken, or of an encoding that lacks a letter."""
+"""Standard output and error whose faults never end a run: closed, broken, or with an encoding that lacks a letter."""
 
 import contextlib
 import errno
@@ -13,17 +13,17 @@ log = logging.getLogger("rlnas")
 
 
 class Screen:
-    """A text stream around another one, or around none.
+    """A text stream that wraps another one, or None.
 
-    Letters that its encoding lacks are written as escapes, \\u4f60. Once a write fails (the reader of a pipe has
-    gone, a terminal was closed, a disk is full), nothing more is written, and the log says so.
+    Characters that its encoding lacks are written as escapes, \\u4f60. After the first failed write (the reader of a
+    pipe ended, a terminal was closed, a disk is full) nothing more is written, which is logged.
     """
 
     def __init__(self, stream: TextIO | None):
         self._stream = stream
 
     def write(self, text: str) -> int:
-        """Write what can be written; returns the length of `text`."""
+        """Write `text` if the stream still works; return its length."""
         if self._stream is None:
             return len(text)
         encoding = getattr(self._stream, "encoding", None) or "utf-8"
@@ -37,7 +37,7 @@ class Screen:
         return len(text)
 
     def flush(self) -> None:
-        """Flush, as far as anybody reads."""
+        """Flush if the stream still works."""
         if self._stream is None:
             return
         try:
@@ -46,7 +46,7 @@ class Screen:
             self._give_up(error)
 
     def isatty(self) -> bool:
-        """Whether it is a terminal."""
+        """Return whether the stream is a terminal."""
         return self._stream is not None and self._stream.isatty()
 
     def __getattr__(self, name: str) -> Any:
@@ -57,14 +57,14 @@ class Screen:
     def _give_up(self, error: Exception) -> None:
         stream, self._stream = self._stream, None
         if stream in (sys.__stdout__, sys.__stderr__) and stream is not None:
-            with contextlib.suppress(OSError, ValueError):  # Python flushes the rest of the buffer when it ends
+            with contextlib.suppress(OSError, ValueError):  # Python flushes the rest of the buffer at exit
                 os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
         log.info("nothing is printed from here on: %s", error)
 
 
 @contextmanager
 def safe_streams() -> Iterator[None]:
-    """sys.stdout and sys.stderr as a `Screen` each, until the end of the block."""
+    """Replace sys.stdout and sys.stderr by a `Screen` each during the block."""
     before = sys.stdout, sys.stderr
     streams = [stream if isinstance(stream, Screen) else Screen(stream) for stream in before]
     sys.stdout, sys.stderr = streams
@@ -79,11 +79,11 @@ def safe_streams() -> Iterator[None]:
 def occupy_standard_descriptors() -> None:
     """Open closed descriptors 0, 1, 2 on the null device.
 
-    Otherwise the next file that is opened gets the number, and what a library prints would be written into it.
+    Otherwise the next opened file gets the number, and a library's output would be written into it.
     """
     for number in range(3):
         try:
             os.fstat(number)
         except OSError as error:
             if error.errno == errno.EBADF:
-                os.open(os.devnull, os.O_RDWR)  # the lowest free number is taken
+                os.open(os.devnull, os.O_RDWR)  # gets the lowest free number

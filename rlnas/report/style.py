@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import matplotlib
+from markupsafe import Markup, escape
 from matplotlib.figure import Figure
 
 INK, MUTED, LINE, CARD = "#1f2328", "#59636e", "#d1d9e0", "#ffffff"
@@ -79,8 +80,8 @@ RC: dict[str, Any] = {
 
 
 @contextmanager
-def house_style(name: str) -> Iterator[None]:
-    """Draw in the house style, whatever the user's matplotlibrc says; element ids depend on `name` alone."""
+def plain_style(name: str) -> Iterator[None]:
+    """Draw in this style, whatever the user's matplotlibrc says; element ids depend on `name` alone."""
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         settings: Any = {**RC, "svg.hashsalt": name}
@@ -103,7 +104,7 @@ def to_svg(figure: Figure) -> str:
     return re.sub(r"[ \t]+$", "", text, flags=re.MULTILINE)
 
 
-def inline(svg: str, name: str, label: str) -> str:
+def inline(svg: str, name: str, label: str, style: str = "") -> Markup:
     """The SVG as an element of the page: its own ids, the page's colours, a label for screen readers."""
     body = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>", "", svg[svg.index("<svg") :], flags=re.DOTALL)
     body = body.replace("xlink:href", "href")
@@ -112,8 +113,9 @@ def inline(svg: str, name: str, label: str) -> str:
     body = re.sub(r"#[0-9a-f]{6}\b", lambda match: _variable(match[0]), body)
     box = re.search(r'viewBox="[\d.\s-]+"', body)
     assert box is not None
-    root = f'<svg class="plot" {box[0]} role="img" aria-label="{label}">'
-    return re.sub(r"<svg[^>]*>", lambda _: root, body, count=1).strip()
+    wide = f' style="{style}"' if style else ""
+    root = f'<svg class="plot" {box[0]} role="img" aria-label="{escape(label)}"{wide}>'
+    return Markup(re.sub(r"<svg[^>]*>", lambda _: root, body, count=1).strip())
 
 
 def _variable(colour: str) -> str:
@@ -121,6 +123,6 @@ def _variable(colour: str) -> str:
 
 
 def family(operator: str) -> str:
-    """The operator's name without its kernel size: `sep_conv` of `sep_conv3x3`; factored ones are `conv`."""
+    """The operator's name without its kernel size if it has a colour: `sep_conv` of `sep_conv3x3`; else empty."""
     name = re.sub(r"\d+x\d+$", "", operator)
-    return name if name in FAMILIES else "conv"
+    return name if name in FAMILIES else ""

@@ -1,1 +1,1 @@
-"""Run folders: everything that a run writes, and reads back."""
+"""Run folders: the files that a run writes and reads back."""

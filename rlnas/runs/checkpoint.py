@@ -1,7 +1,7 @@
-"""Checkpoints: the newest and the one before, tensors and plain data only, atomic, with a checksum.
+"""Checkpoints: the newest two are kept; tensors and plain data only, written atomically, with a checksum.
 
-A file is one header line (format, SHA-256 of the rest) and what `torch.save` makes of a dict, read back
-with `weights_only=True`, which refuses everything that is not a tensor or plain data.
+A file is one header line (format, SHA-256 of the rest) and the output of `torch.save` for a dict. It is read
+with `weights_only=True`, which accepts only tensors and plain data.
 """
 
 import hashlib
@@ -41,17 +41,17 @@ def save_checkpoint(folder: Path, state: dict[str, Any]) -> Path:
 
 
 def load_checkpoint(folder: Path) -> dict[str, Any] | None:
-    """The newest sound checkpoint; None if none was ever written.
+    """Read the newest valid checkpoint; return None if none was ever written.
 
-    A damaged newest one is passed over, with a warning that names it, and removed, so that it is not taken
-    for sound later. Raises RlnasError when all are damaged.
+    Damaged newer ones are skipped with a warning that names them, and removed, so that they are not used
+    later. Raises RlnasError when all are damaged.
     """
     numbered = _numbered(folder)
     for _, path in reversed(numbered):
         try:
             state = _read(path)
         except RlnasError as error:
-            log.warning("%s; going on from the checkpoint before it", error)
+            log.warning("%s; resuming from the checkpoint before it", error)
             continue
         for _, later in numbered:
             if later > path:
@@ -60,7 +60,7 @@ def load_checkpoint(folder: Path) -> dict[str, Any] | None:
     if numbered:
         raise RlnasError(
             f"every checkpoint in {folder} is damaged ({', '.join(path.name for _, path in numbered)}); the run "
-            "cannot go on. Its history.csv is kept; start a new run"
+            "cannot be resumed. Its history.csv is kept; start a new run"
         )
     return None
 
@@ -85,6 +85,6 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _numbered(folder: Path) -> list[tuple[int, Path]]:
-    """The checkpoints there are, oldest first."""
+    """Return numbers and paths of the checkpoints, oldest first."""
     found = [(int(path.stem), path) for path in folder.glob("*.checkpoint") if path.stem.isdecimal()]
     return sorted(found)

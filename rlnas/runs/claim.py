@@ -1,4 +1,4 @@
-"""Taking a folder for a run: made for this run alone, locked while it is at work, given back if nothing was done."""
+"""Claim a folder for a run: create it for this run only, lock it while it runs, remove it if nothing was done."""
 
 import errno
 import itertools
@@ -21,20 +21,20 @@ _NO_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK)
 
 @dataclass(frozen=True)
 class Claim:
-    """A folder for a new run. made: the folders that were made for it, absolute, outermost first."""
+    """A folder for a new run. made: the folders created for it, absolute, outermost first."""
 
     path: Path
     made: list[Path] = field(default_factory=list)
 
 
 def claim(path: Path, *, unique: bool) -> Claim:
-    """Make the folder of a new run, before anything is written into it.
+    """Create the folder of a new run, before anything is written into it.
 
-    unique: make one that nobody else has, by a suffix -2, -3, ... where the name is taken. Two processes, also
-    on two machines that share a file system, never get the same one. Otherwise the folder may exist; who holds
-    its lock (`locked`) may use it.
+    unique: create a new one, with a suffix -2, -3, ... where the name exists. Two processes, also on two machines
+    that share a file system, never get the same folder. Otherwise the folder may exist; the process that holds its
+    lock (`locked`) may use it.
 
-    Raises RlnasError where it cannot be made.
+    Raises RlnasError if it cannot be created.
     """
     try:
         made = [folder for folder in reversed(path.absolute().parents) if not folder.exists()]
@@ -42,7 +42,7 @@ def claim(path: Path, *, unique: bool) -> Claim:
         for number in itertools.count(1):
             candidate = path if number == 1 else path.with_name(f"{path.name}-{number}")
             try:
-                candidate.mkdir()  # fails if it exists: the one test that nobody can come before
+                candidate.mkdir()  # fails if it exists: the only test without a race condition
                 return Claim(candidate, [*made, candidate.absolute()])
             except FileExistsError:
                 if not unique:
@@ -54,7 +54,7 @@ def claim(path: Path, *, unique: bool) -> Claim:
 
 
 def check_unused(path: Path) -> None:
-    """Raise RlnasError if a new run would write over anything in `path`: a run's work, or files of somebody else."""
+    """Raise RlnasError if a new run would overwrite anything in `path`: a run's results, or other files."""
     foreign = foreign_names(path)
     if foreign:
         raise RlnasError(
@@ -63,15 +63,15 @@ def check_unused(path: Path) -> None:
         )
     if holds_work(path):
         raise RlnasError(
-            f"{path} already holds a run; go on with it by {run_command(resume=shown(path))}, or choose another "
+            f"{path} already holds a run; resume it with {run_command(resume=shown(path))}, or choose another "
             "hydra.run.dir"
         )
 
 
 def give_back(claimed: Claim) -> None:
-    """Remove a folder whose run has done nothing, if it was made for that run and holds nothing else.
+    """Remove the folder of a run that has done nothing, if it was created for that run and holds nothing else.
 
-    Of a folder that was there before, what lies in it stays.
+    A folder that existed before stays, with its content.
     """
     path = claimed.path
     if path.absolute() not in claimed.made or foreign_names(path) or holds_work(path):
@@ -82,18 +82,18 @@ def give_back(claimed: Claim) -> None:
         for folder in reversed(claimed.made):
             folder.rmdir()
     except OSError:
-        return  # somebody else's file is in it: it stays, and a new run may use it
+        return  # it holds another file: it stays, and a new run may use it
 
 
 @contextmanager
 def locked(path: Path) -> Iterator[TextIO]:
-    """Hold the folder's lock, which ends with the process, however it ends; gives its log, open for appending.
+    """Hold the folder's lock and yield its log, open for appending. The system releases the lock with the process.
 
-    Raises RlnasError if another process holds it, or the log cannot be written.
+    Raises RlnasError if another process holds the lock, or the log cannot be written.
     """
     while True:
         try:
-            # surrogateescape: a file name that is no text is written as the bytes it has
+            # surrogateescape: a file name that is not valid UTF-8 is written as its bytes
             log = open(path / LOG, "a", encoding="utf-8", errors="surrogateescape")  # noqa: SIM115
         except OSError as error:
             raise unwritable(path / LOG, error) from None
@@ -104,7 +104,7 @@ def locked(path: Path) -> Iterator[TextIO]:
         except BaseException:
             log.close()
             raise
-        log.close()  # the run that held the lock has given the folder back meanwhile
+        log.close()  # the run that held the lock has removed the folder meanwhile
         path.mkdir(parents=True, exist_ok=True)
     try:
         yield log
@@ -116,7 +116,7 @@ def _lock(log: TextIO, path: Path) -> None:
     try:
         import fcntl
     except ImportError:
-        return  # not on this system
+        return  # no locks on this system
     try:
         fcntl.flock(log.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

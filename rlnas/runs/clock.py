@@ -1,4 +1,4 @@
-"""Where the time of a run goes: each second is counted once, under the innermost phase."""
+"""Timer of a run's phases: each second counts once, for the innermost phase."""
 
 import time
 from collections.abc import Iterator
@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 
 class Clock:
-    """seconds: by phase, added up over all resumed parts of a run."""
+    """Seconds by phase, summed over all resumed parts of a run."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
@@ -21,7 +21,7 @@ class Clock:
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
-        """Count what happens inside under `name`, not under the phase around it."""
+        """Count the time inside the block for phase `name`, not for the enclosing phase."""
         self._settle()
         self._open.append(name)
         try:
@@ -31,11 +31,11 @@ class Clock:
             self._open.pop()
 
     def read(self) -> dict[str, float]:
-        """Seconds by phase until now."""
+        """Return the seconds by phase until now."""
         self._settle()
         return dict(self.seconds)
 
     @property
     def total(self) -> float:
-        """Seconds in all until now."""
+        """Seconds of all phases until now."""
         return sum(self.read().values())

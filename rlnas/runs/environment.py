@@ -1,4 +1,4 @@
-"""environment.json: what a run rests on. It makes a folder a run folder, so it is written first."""
+"""environment.json: configuration, versions and hardware of a run. It marks a run folder, so it is written first."""
 
 import json
 import platform
@@ -22,10 +22,10 @@ def write_environment(
     arguments: Sequence[str] = (),
     table: str | None = None,
 ) -> None:
-    """Write configuration, versions and, once they are known, on what is computed and which table is searched.
+    """Write configuration, versions and, once they are known, execution settings and table.
 
-    arguments: of the command that began the run; a resumed run keeps those it was begun with. table: SHA-256 of
-    the table's file.
+    execution: device, precision and threads. arguments: of the command that started the run; a resumed run keeps the
+    first ones. table: SHA-256 of the table's file.
     """
     before = read_environment(folder)
     if before is not None:
@@ -42,7 +42,7 @@ def write_environment(
 
 
 def read_environment(folder: Path) -> dict[str, Any] | None:
-    """What `write_environment` wrote; None if there is none. RlnasError if it is damaged."""
+    """Read what `write_environment` wrote; None if there is none. Raises RlnasError if it is damaged."""
     path = folder / "environment.json"
     if not path.exists():
         return None
@@ -54,6 +54,6 @@ def read_environment(folder: Path) -> dict[str, Any] | None:
 
 
 def saved_config(folder: Path) -> Any:
-    """The configuration that a run folder was started with, as plain data; None if it holds none."""
+    """Return the configuration that a run was started with, as plain data; None if the folder has none."""
     record = read_environment(folder)
     return None if record is None else record["config"]

@@ -1,5 +1,6 @@
-"""A run folder while its run is at work: tables, checkpoints, seconds and words, the same for every kind of run."""
+"""An open run folder: tables, checkpoints, timers, console output; the same for every kind of run."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from rlnas.runs.tables import HISTORY, ROUNDS, Table
 class RunFolder:
     """The open folder of a new or resumed run.
 
-    saved: the newest sound checkpoint, None in a new run. resumed: how often the run was gone on with.
+    saved: the newest valid checkpoint, None in a new run. resumed: number of times the run was resumed.
     """
 
     def __init__(self, path: Path, config: Config):
@@ -28,14 +29,15 @@ class RunFolder:
             self.clock.seconds = dict(self.saved["seconds"])
             self.resumed = self.saved["resumed"] + 1
 
-    def open(self, execution: dict[str, Any], table: str | None = None) -> None:
-        """Open the tables, cut back to the checkpoint, and begin to speak.
+    def open(self, execution: dict[str, Any], table: str | None = None, values: Sequence[str] = ()) -> None:
+        """Open the tables, truncated to the rows of the checkpoint, and the display.
 
-        execution: on what is computed, at least the number of threads. table: SHA-256 of the table's file, None
-        where networks are trained.
+        execution: device and settings, at least the number of threads. table: SHA-256 of the file that the space was
+        read from, None without one. values: names of the evaluator's values beside the accuracy.
         """
         rows = self.saved or {}
-        self.history = Table(self.path / "history.csv", HISTORY, keep=rows.get("history_rows", 0))
+        columns = (*HISTORY, *(name for name in values if name not in HISTORY))
+        self.history = Table(self.path / "history.csv", columns, keep=rows.get("history_rows", 0))
         self.rounds = Table(self.path / "rounds.csv", ROUNDS, keep=rows.get("rounds_rows", 0))
         self.tables = [self.history, self.rounds]
         self.progress = Progress(self.config.progress, self.path / "tensorboard")
@@ -45,21 +47,21 @@ class RunFolder:
         write_environment(self.path, self.config, execution, table=table)
 
     def greet(self) -> None:
-        """Say where the run is, and what it goes on from."""
+        """Print the run folder, and the checkpoint that it resumes from."""
         self.progress.say(f"run folder: {self.path}")
         if self.saved is not None:
             scored = f"{len(self.history)} architectures scored before"
             self.progress.say(f"resumed from a checkpoint: {self.saved['phase']}, {scored}")
 
     def checkpoint(self, phase: str, state: dict[str, Any]) -> None:
-        """Write `state` with what every checkpoint holds."""
+        """Write `state` and the entries common to all checkpoints."""
         for table in self.tables:
             table.sync()  # a checkpoint must not be newer on disk than the rows it counts
         common = {"phase": phase, "seconds": self.clock.read(), "resumed": self.resumed}
         save_checkpoint(self.path / "checkpoint", {**state, **common})
 
     def write_result(self, values: dict[str, Any]) -> dict[str, Any]:
-        """Write result.json: `values` and what every result holds; returns it."""
+        """Write result.json, `values` and the entries common to all results; return its content."""
         seconds = {name: round(value, 3) for name, value in self.clock.read().items()}
         result = {
             "name": self.config.name,
@@ -68,7 +70,7 @@ class RunFolder:
             "evaluator": self.config.evaluator.name,
             "seed": self.config.seed,
             "children_evaluated": len(self.history),
-            "children_unique": len({row["code"] for row in self.history.rows}),
+            "children_unique": len({row["architecture"] for row in self.history.rows}),
             "seconds": {**seconds, "total": round(sum(seconds.values()), 3)},
             "resumed": self.resumed,
         }

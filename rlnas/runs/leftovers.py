@@ -1,4 +1,4 @@
-"""What a run leaves in its folder: recognised as rlnas's, told from work, removed by name and nothing beside it."""
+"""Files that a run writes: recognise those of rlnas, detect results, remove by name what an unused run left."""
 
 import json
 import re
@@ -14,10 +14,10 @@ from rlnas.runs.tables import read_rows
 LOG = "rlnas.log"
 ENVIRONMENT, HYDRA = "environment.json", ".hydra"
 TABLES = ("history.csv", "rounds.csv", "retrain.csv")
-RESULTS = ("result.json", "report.html", "best", "figures")  # written at a run's end only
-NAMES = (ENVIRONMENT, HYDRA, *TABLES, "checkpoint", "tensorboard", *RESULTS)  # all that a run writes, but its log
+RESULTS = ("result.json", "report.html", "best", "figures")  # written at the end of a run only
+NAMES = (ENVIRONMENT, HYDRA, *TABLES, "checkpoint", "tensorboard", *RESULTS)  # all that a run writes, except its log
 OWN_KEYS = {"space", "controller", "evaluator", "search", "budget", "retrain"}  # of every rlnas configuration
-# all that a run may have written before anything was searched or trained; write_bytes writes .NAME.PID.tmp first
+# all that a run may write before anything is searched or trained; write_bytes writes .NAME.PID-TOKEN.tmp first
 _REMOVED = {
     "": re.compile("|".join(map(re.escape, (ENVIRONMENT, *TABLES)))),
     HYDRA: re.compile(r"(config|overrides|hydra)\.yaml"),
@@ -25,20 +25,20 @@ _REMOVED = {
     **{f"tensorboard/{axis}": re.compile(r"events\.out\.tfevents\..+") for axis in ("warmup", "search", "retrain")},
     "tensorboard": re.compile(r"(?!)"),  # it holds folders only
 }
-_TEMPORARY = re.compile(r"\.(.+)\.\d+\.tmp")
+_TEMPORARY = re.compile(r"\.(.+)\.\d+(-[0-9a-f]+)?\.tmp")
 
 
 def holds_work(path: Path) -> bool:
-    """Whether a run in this folder has scored or trained anything, so that there is something to lose."""
+    """Return whether a run in this folder has scored or trained anything that could be lost."""
     if any(_occupied(path / name) for name in RESULTS) or any((path / "checkpoint").glob("*.checkpoint")):
         return True
     return any(read_rows(path / name) for name in TABLES if (path / name).is_file())
 
 
 def foreign_names(path: Path) -> list[str]:
-    """The names in this folder that a run would write and that no run of rlnas made; empty folders do not count.
+    """Return the names that a run would write but that no run of rlnas wrote; empty folders do not count.
 
-    None of them is foreign where environment.json and .hydra/config.yaml, or the one there is, are rlnas's.
+    None is foreign if those that exist of environment.json and .hydra/config.yaml are from rlnas.
     """
     names = [name for name in NAMES if _occupied(path / name)]
     marks = [own for name, own in ((ENVIRONMENT, _own_environment), (HYDRA, _own_composed)) if name in names]
@@ -50,7 +50,7 @@ def foreign_names(path: Path) -> list[str]:
 
 
 def clear(path: Path) -> None:
-    """Remove what a run of rlnas that has done nothing left in its folder. The log and everybody else's files stay."""
+    """Remove the files of a run of rlnas that has done nothing. The log and all other files stay."""
     for place, pattern in _REMOVED.items():
         folder = path / place
         if not folder.is_dir():
@@ -60,12 +60,12 @@ def clear(path: Path) -> None:
             if pattern.fullmatch(temporary[1] if temporary else item.name) and not item.is_dir():
                 item.unlink(missing_ok=True)
         if place:
-            with suppress(OSError):  # somebody else's file is in it
+            with suppress(OSError):  # it holds another file
                 folder.rmdir()
 
 
 def _occupied(path: Path) -> bool:
-    """Whether there is a file, or a folder that holds one at any depth."""
+    """Return whether `path` is a file, or a folder with a file at any depth."""
     if not path.is_dir():
         return path.exists() or path.is_symlink()
     return any(not item.is_dir() or item.is_symlink() for item in path.rglob("*"))

@@ -1,4 +1,4 @@
-"""What a run says while it runs: a live bar on a terminal, plain lines elsewhere; TensorBoard for both."""
+"""Progress of a run: a live bar on a terminal, plain lines elsewhere; TensorBoard in both cases."""
 
 import logging
 import sys
@@ -17,9 +17,9 @@ log = logging.getLogger("rlnas")
 
 
 class Progress:
-    """mode: `auto` (a live bar if the output is a terminal), `plain` (lines), `off`.
+    """The display of a run. mode: `auto` (a live bar if the output is a terminal), `plain` (lines), `off`.
 
-    tensorboard: folder for event files, None for none.
+    tensorboard: folder of the event files, None for none.
     """
 
     def __init__(self, mode: str, tensorboard: Path | None = None):
@@ -46,17 +46,17 @@ class Progress:
             self._bar.start()
 
     def go_on_after(self, *, warmup: int, search: int, retrain: int) -> None:
-        """How many warm-up epochs, rounds and retraining epochs are done: events of later ones are written anew."""
+        """Set the numbers of finished warm-up epochs, rounds and retraining epochs; later events are overwritten."""
         self._done = {"warmup": warmup, "search": search, "retrain": retrain}
 
     def say(self, line: str) -> None:
-        """One line, to screen and log file."""
+        """Write one line to screen and log file."""
         log.info(line)
         if self.mode != "off":
             (self._bar.console if self._bar else self.console).print(line, markup=False)
 
     def track(self, items: Iterable[T], total: int, what: str) -> Iterator[T]:
-        """Pass the items on, moving a bar along."""
+        """Yield the items and advance a bar."""
         if self._bar is None:
             yield from items
             return
@@ -69,14 +69,14 @@ class Progress:
             self._bar.remove_task(task)
 
     def warmed_up(self, epoch: int, epochs: int, loss: float) -> None:
-        """An epoch of the warm-up is over."""
+        """Report a finished epoch of the warm-up."""
         self.say(f"warm-up {epoch}/{epochs}  loss of the shared weights {loss:.3f}")
         self._scalars("warmup", {"child_loss": loss}, epoch)
 
     def round_closed(self, row: dict[str, Any], scored: int, done: float, logged: dict[str, float]) -> None:
-        """A round is over: its row of rounds.csv, how many it scored, the share of the budget used."""
+        """Report a finished round: its row of rounds.csv, number of scored architectures, share of the budget used."""
         now = time.monotonic()
-        if self._done_before is None:  # the first round here; earlier ones, if any, belong to another process
+        if self._done_before is None:  # the first round of this process
             self._done_before, self._since = done, now
             seconds = row["seconds_child"] + row["seconds_evaluation"]
             rate_of_progress = done / max(row["round"], 1) / max(seconds, 1e-9)
@@ -98,7 +98,7 @@ class Progress:
         self._scalars("search", {**named, **controller}, row["round"])
 
     def retrained(self, epoch: int, epochs: int, loss: float, seconds: float) -> None:
-        """An epoch of the retraining is over."""
+        """Report a finished epoch of the retraining."""
         remaining = _clock(seconds * (epochs - epoch))
         self.say(f"retraining {epoch}/{epochs}  loss {loss:.3f}  ETA {remaining}")
         if self._bar is not None and self._search is not None:
@@ -113,7 +113,7 @@ class Progress:
             writer.close()
 
     def _scalars(self, axis: str, values: dict[str, float], step: int) -> None:
-        """Write to the event files of `axis`, which counts its own steps: warm-up epochs, rounds, epochs."""
+        """Write to the event files of `axis`; its steps are warm-up epochs, rounds or epochs."""
         if self._tensorboard is None:
             return
         if axis not in self._writers:
@@ -127,7 +127,7 @@ class Progress:
 
 
 def _clock(seconds: float) -> str:
-    """Minutes and seconds, 75 -> 1:15; hours where there are any."""
+    """Format as minutes and seconds, 75 -> 1:15; with hours from one hour on."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

@@ -1,4 +1,4 @@
-"""Going on with a run: the configuration it was begun with, and what may differ from it."""
+"""Resume a run: read the configuration it was started with, and apply the keys that may differ."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,22 +12,22 @@ from rlnas.config.schema import Config
 from rlnas.errors import RlnasError
 from rlnas.files import expand
 
-# what does not change a run's numbers, so that a resumed run may differ in it
+# keys that change no number of a run, so a resumed run may differ in them
 FREE = ("resume", "progress", "data.path", "space.path")
 
 
 def resume_path(arguments: Sequence[str]) -> Path | None:
-    """The folder that the last `resume=` names; None without one. RlnasError if it cannot be read."""
+    """Return the folder of the last `resume=`; None without one. Raises RlnasError for an invalid value."""
     given = [argument for argument in overrides_in(arguments) if _key(argument) == "resume"]
     value = value_of(given[-1]) if given else None
     return None if value is None else expand(value)
 
 
 def resumed_config(path: Path, arguments: Sequence[str], compose: Callable[[list[str]], Any]) -> Config:
-    """The configuration to go on with in `path`.
+    """Return the configuration to resume the run in `path` with.
 
-    Arguments beside `resume=` may repeat the run's configuration, or say where its data or table is now.
-    compose: makes a configuration of overrides. Raises RlnasError for another configuration, or no run.
+    Arguments beside `resume=` may repeat the run's configuration, or set the new path of its data or table.
+    compose: composes a configuration from overrides. Raises RlnasError for another configuration, or no run.
     """
     others = [argument for argument in arguments if _key(argument) != "resume"]
     if any(argument.startswith("-") for argument in others):
@@ -48,15 +48,15 @@ def resumed_config(path: Path, arguments: Sequence[str], compose: Callable[[list
 
 
 def nothing_done(error: RlnasError, path: Path) -> RlnasError:
-    """The error of resuming a run that has not done anything, with what to do instead."""
+    """Return the error for resuming a run that has done nothing, with what to do instead."""
     return RlnasError(
-        f"{error}. The run in {shown(path)} has done nothing so far, so begin it anew with other arguments: "
+        f"{error}. The run in {shown(path)} has done nothing so far, so start it again with other arguments: "
         f"{run_command()} ARGUMENTS {typed('hydra.run.dir', shown(path))}"
     )
 
 
 def _saved(path: Path) -> Config:
-    """The configuration of the run in `path`; RlnasError if there is none."""
+    """Return the configuration of the run in `path`. Raises RlnasError if there is none."""
     if not path.is_dir():
         raise RlnasError(f"resume={path}: there is no such folder; give the run folder that the run printed first")
     from rlnas.runs.environment import saved_config

@@ -1,4 +1,4 @@
-"""history.csv and its like: rows appended and flushed as they happen, cut back exactly on resume."""
+"""CSV tables of a run, such as history.csv: rows are appended and flushed at once, and truncated exactly on resume."""
 
 import csv
 import io
@@ -44,12 +44,13 @@ ROUNDS = (
     "seconds_rest",
 )
 RETRAIN = ("epoch", "loss", "valid_accuracy")
+_NO_VALUES = ("index", "round", "architecture", "code", "reward", "seconds", "cached", "score", "images")
 
 
 class Table:
-    """A CSV file that grows by whole batches of rows.
+    """A CSV file to which batches of rows are appended.
 
-    keep: how many rows of an existing file stay; later ones belong to work that is about to be repeated.
+    keep: number of rows of an existing file to keep; later ones belong to work that will be repeated.
     Floats are written so that they read back equal.
     """
 
@@ -57,11 +58,11 @@ class Table:
         self.path = path
         self.columns = tuple(columns)
         rows = read_rows(path)[:keep] if keep else []
-        self.rows = [{**dict.fromkeys(self.columns, ""), **row} for row in rows]  # begun before a column existed
+        self.rows = [{**dict.fromkeys(self.columns, ""), **row} for row in rows]  # the file may be older than a column
         if len(self.rows) < keep:
             raise RlnasError(
                 f"{path} has {len(self.rows)} rows, but the checkpoint was written after {keep}; the file was changed "
-                "or lost, so the run cannot go on"
+                "or lost, so the run cannot be resumed"
             )
         write_text(path, ",".join(self.columns) + "\n" + self._lines(self.rows))
         self.file = open(path, "a", encoding="utf-8", newline="")  # noqa: SIM115 - open as long as the run
@@ -77,7 +78,7 @@ class Table:
             raise unwritable(self.path, error) from error
 
     def sync(self) -> None:
-        """Force what was appended to the disk. Raises RlnasError when that fails."""
+        """Flush the appended rows to the disk. Raises RlnasError when that fails."""
         try:
             os.fsync(self.file.fileno())
         except OSError as error:
@@ -99,9 +100,14 @@ class Table:
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:
-    """The whole rows of a table; a last line that was cut off in writing is left out."""
+    """Read the complete rows of a table; an incomplete last line is skipped."""
     if not path.exists():
         return []
     text = path.read_text(encoding="utf-8", errors="replace")
     whole = text[: text.rfind("\n") + 1]
     return list(csv.DictReader(io.StringIO(whole)))
+
+
+def row_values(row: Mapping[str, str]) -> dict[str, float]:
+    """Return the known values and costs of the architecture in a row of history.csv, by name."""
+    return {name: float(text) for name, text in row.items() if name not in _NO_VALUES and text}

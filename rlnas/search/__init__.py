@@ -1,1 +1,1 @@
-"""The search: rounds, selection, the job."""
+"""The search: rounds, selection and the job."""

@@ -1,23 +1,24 @@
-"""Which architecture a search found: from many candidates to some finalists to one.
+"""Select the found architecture: many candidates, some finalists, one result.
 
-A score from the search rests on few images and on the weights of its round, so candidates are scored again,
-all with the final weights and the whole validation split. The best of them are then trained alone for a
-short time, from a copy of the shared weights or from scratch: weights that hardly met an architecture rank it
-by how well it bears strangers' weights, and an epoch of its own puts that right.
+A score from the search uses few images and the weights of its round, so all candidates are scored again with the
+final weights on the whole validation split. The best are then trained alone for a short time, from a copy of the
+shared weights or from scratch: rarely trained shared weights rank an architecture by how well it tolerates weights
+trained for others; a short training alone measures the architecture itself.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import zip_longest
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
 from rlnas.config.schema import SelectConfig
 from rlnas.controllers import Controller
-from rlnas.errors import Diverged, RlnasError
-from rlnas.evaluators import SharedWeightsEvaluator
-from rlnas.runs.tables import Table
+from rlnas.errors import RlnasError
+from rlnas.evaluators import SelectingEvaluator
+from rlnas.objective import Objective
+from rlnas.runs.tables import Table, row_values
 from rlnas.spaces import Architecture, Space
 
 T = TypeVar("T")
@@ -25,89 +26,148 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Candidate:
-    """An architecture that may be the one.
+    """An architecture that may be selected.
 
-    accuracy: 0..1, on the whole validation split, with the final shared weights. source: the round of the
-    search in which it scored best, "policy" if the final policy drew it, "random" if it was drawn uniformly.
-    alone: the accuracy after its own short training, None if it was no finalist, 0 if its training diverged.
+    accuracy: 0..1, on the whole validation split, with the final shared weights. value: its objective. source: the
+    round of the search in which it scored best, "policy" if sampled from the final policy, "random" if sampled
+    uniformly. alone: the accuracy after a short training alone, None if it was not a finalist, 0 if the training
+    diverged. alone_value: its objective.
     """
 
     architecture: Architecture
     accuracy: float
+    value: float
     source: int | str
     alone: float | None = None
+    alone_value: float = 0.0
 
 
-def select(
-    config: SelectConfig,
-    space: Space,
-    history: Table,
-    controller: Controller,
-    evaluator: SharedWeightsEvaluator,
-    *,
-    rng: np.random.Generator,
-    frozen: bool,
-    flops_of: Callable[[Architecture], int],
-    say: Callable[[str], None],
-) -> list[Candidate]:
-    """The candidates, the found one first: the finalists by their accuracy alone, then the others by theirs
-    with shared weights; of equal ones that met first stays in front.
+@dataclass(frozen=True)
+class Selection:
+    """Selects among the architectures of a search.
 
-    Where the weights changed from round to round, candidates and finalists come from all rounds in turn:
-    scores of two rounds do not compare, and the last rounds alone hold variants of one idea. Uniformly
-    random candidates (`from_random`, drawn by `rng`) keep a search whose weights misled it no worse than none.
-
-    frozen: the weights were the same in all rounds (one-shot), so that only the scores decide. flops_of: of
-    the final network; what exceeds `max_flops` is no candidate.
-
-    Raises RlnasError when nothing is left.
+    frozen: the weights were the same in all rounds (one-shot), so that scores of all rounds are comparable. costs: of
+    the final network; architectures beyond `objective.limits` are no candidates. rng: draws the random candidates.
+    say: prints progress.
     """
 
-    sources = _sources(config, space, history, controller, rng=rng, frozen=frozen, flops_of=flops_of)
-    scores = evaluator.evaluate_fully(list(sources))
-    candidates = [
-        Candidate(architecture, score.accuracy, source)
-        for (architecture, source), score in zip(sources.items(), scores, strict=True)
-    ]
-    candidates.sort(key=lambda candidate: -candidate.accuracy)
-    count = min(config.finalists, len(candidates))
-    if count < 2:
-        return candidates
-    say(
-        f"the best of {len(candidates)} candidates has {candidates[0].accuracy:.4f} on the whole validation split; "
-        f"{count} finalists are trained alone, epochs of each: {config.finalist_epochs:g}, from "
-        + ("the shared weights" if config.finalist_start == "shared" else "scratch")
-    )
+    config: SelectConfig
+    space: Space
+    objective: Objective
+    history: Table
+    controller: Controller
+    evaluator: SelectingEvaluator
+    rng: np.random.Generator
+    frozen: bool
+    costs: Callable[[Architecture], Mapping[str, float]]
+    say: Callable[[str], None]
 
-    def group(candidate: Candidate) -> object:
-        if frozen:
+    def candidates(self) -> list[Candidate]:
+        """Return the candidates, the selected one first: finalists by their objective after training alone, then the
+        others by theirs with shared weights; equals keep their order.
+
+        Where the weights changed from round to round, candidates and finalists come from all rounds in turn:
+        scores of different rounds are not comparable, and the last rounds contain mostly variants of one
+        architecture. Uniformly random candidates (`from_random`) keep a search misled by its weights no worse than
+        random search.
+
+        Raises RlnasError when no candidate is left.
+        """
+        sources = self._sources()
+        scores = self.evaluator.evaluate_fully(list(sources))
+        candidates = [
+            Candidate(architecture, score.accuracy, self._value(architecture, score.values), source)
+            for (architecture, source), score in zip(sources.items(), scores, strict=True)
+        ]
+        candidates.sort(key=lambda candidate: -candidate.value)
+        count = min(self.config.finalists, len(candidates))
+        if count < 2:
+            return candidates
+        contenders = in_turn(candidates, self._group)[:count]
+        self.say(
+            f"the best of {len(candidates)} candidates has {candidates[0].accuracy:.4f} on the whole validation split; "
+            f"{count} finalists are trained alone, epochs of each: {self.config.finalist_epochs:g}, from "
+            + ("the shared weights" if self.config.finalist_start == "shared" else "scratch")
+        )
+        finalists = list(self._trained(contenders))
+        chosen = {finalist.architecture for finalist in finalists}
+        others = [candidate for candidate in candidates if candidate.architecture not in chosen]
+        return sorted(finalists, key=lambda finalist: -finalist.alone_value) + others
+
+    def _trained(self, contenders: list[Candidate]) -> Iterator[Candidate]:
+        """Yield each contender with its score after a short training alone."""
+        trained = self.evaluator.evaluate_alone(
+            [candidate.architecture for candidate in contenders],
+            self.config.finalist_epochs,
+            from_shared=self.config.finalist_start == "shared",
+        )
+        for number, (candidate, score) in enumerate(zip(contenders, trained, strict=True), 1):
+            if score.failed:  # counts against the architecture, does not end the run
+                self.say(f"a finalist counts as 0: {score.failed}")
+            self.say(
+                f"finalist {number}/{len(contenders)}: {score.accuracy:.4f} alone, {candidate.accuracy:.4f} with "
+                f"shared weights  {self.space.text(candidate.architecture)}"
+            )
+            value = self._value(candidate.architecture, score.values)
+            yield replace(candidate, alone=score.accuracy, alone_value=value)
+
+    def _value(self, architecture: Architecture, values: Mapping[str, float]) -> float:
+        return self.objective(architecture, {**self.evaluator.costs(architecture), **values}, final=True)
+
+    def _recorded_value(self, row: Mapping[str, str]) -> float:
+        """Return the objective of a row of history.csv."""
+        return self.objective(self.space.parse(row["architecture"]), row_values(row), final=True)
+
+    def _group(self, candidate: Candidate) -> Any:
+        if self.frozen:
             return 0
-        # a random one is a group of its own: they differ from each other as rounds do
+        # each random candidate is a separate group: they differ from each other as rounds do
         return candidate.architecture if candidate.source == "random" else candidate.source
 
-    finalists = []
-    contenders = in_turn(candidates, group)[:count]
-    trained = evaluator.evaluate_alone(
-        [candidate.architecture for candidate in contenders],
-        config.finalist_epochs,
-        from_shared=config.finalist_start == "shared",
-    )
-    for candidate, score in zip(contenders, trained, strict=True):
-        if isinstance(score, Diverged):  # the architecture's own weakness, not the end of the run
-            say(f"a finalist counts as 0: {score}")
-        alone = 0.0 if isinstance(score, Diverged) else score.accuracy
-        finalists.append(replace(candidate, alone=alone))
-        say(
-            f"finalist {len(finalists)}/{count}: {alone:.4f} alone, {candidate.accuracy:.4f} with shared weights  "
-            f"{space.text(candidate.architecture)}"
+    def _allowed(self, architecture: Architecture) -> bool:
+        return not self.objective.limits or self.objective.allows(architecture, self.costs(architecture))
+
+    def _sources(self) -> dict[Architecture, int | str]:
+        """Return the candidates and the source of each, see `Candidate`."""
+        config, space, rows = self.config, self.space, self.history.rows
+        sources: dict[Architecture, int | str] = {}
+        if config.from_policy:
+            sources.update(dict.fromkeys(filter(self._allowed, self.controller.sample(config.from_policy)), "policy"))
+        for _ in range(config.from_random):
+            architecture = space.sample(self.rng)
+            if self._allowed(architecture):
+                sources.setdefault(architecture, "random")
+        wanted = max(config.from_history, 0 if sources else 1)  # at least one candidate
+        best_first = sorted(rows, key=lambda row: -self._recorded_value(row))
+        latest_first = best_first if self.frozen else sorted(best_first, key=lambda row: -int(row["round"]))
+        for row in distinct(in_turn(latest_first, lambda row: 0 if self.frozen else row["round"])):
+            architecture = space.parse(row["architecture"])
+            if wanted == 0:
+                break
+            if self._allowed(architecture):
+                sources.setdefault(architecture, int(row["round"]))
+                wanted -= 1
+        if not sources:
+            self._nothing_left()
+        return sources
+
+    def _nothing_left(self) -> None:
+        rows, limits = self.history.rows, self.objective.limits
+        if not rows:
+            raise RlnasError(
+                "nothing was scored and select.from_policy is 0, so there is no candidate; give a larger budget"
+            )
+        costs = [self.costs(self.space.parse(row["architecture"])) for row in rows]
+        cheapest = {name: min(cost[name] for cost in costs) for name in limits}
+        broken = [f"objective.limits.{name}={most:g} (lowest {cheapest[name]:,})" for name, most in limits.items()]
+        raise RlnasError(
+            f"no architecture that was scored is within {', '.join(broken)}: raise a limit, or give a space of cheaper "
+            "networks"
         )
-    chosen = {finalist.architecture for finalist in finalists}
-    others = [candidate for candidate in candidates if candidate.architecture not in chosen]
-    return sorted(finalists, key=lambda finalist: -(finalist.alone or 0.0)) + others
 
 
 def in_turn(items: Iterable[T], group: Callable[[T], object]) -> list[T]:
-    """The first of each group in the order in which the groups appear, then the second of each, and so on."""
+    """Return the first of each group in order of appearance, then the second of each, and so on."""
     groups: dict[object, list[T]] = {}
     for item in items:
         groups.setdefault(group(item), []).append(item)
@@ -117,54 +177,9 @@ def in_turn(items: Iterable[T], group: Callable[[T], object]) -> list[T]:
 
 
 def distinct(rows: Iterable[Mapping[str, str]]) -> Iterator[Mapping[str, str]]:
-    """The first row of each architecture."""
+    """Yield the first row of each architecture."""
     seen: set[str] = set()
     for row in rows:
-        if row["code"] not in seen:
-            seen.add(row["code"])
+        if row["architecture"] not in seen:
+            seen.add(row["architecture"])
             yield row
-
-
-def _sources(
-    config: SelectConfig,
-    space: Space,
-    history: Table,
-    controller: Controller,
-    *,
-    rng: np.random.Generator,
-    frozen: bool,
-    flops_of: Callable[[Architecture], int],
-) -> dict[Architecture, int | str]:
-    """The candidates and where each comes from, see `Candidate`."""
-
-    def affordable(architecture: Architecture) -> bool:
-        return not config.max_flops or flops_of(architecture) <= config.max_flops
-
-    sources: dict[Architecture, int | str] = {}
-    if config.from_policy:
-        sources.update(dict.fromkeys(filter(affordable, controller.sample(config.from_policy)), "policy"))
-    for _ in range(config.from_random):
-        architecture = space.sample(rng)
-        if affordable(architecture):
-            sources.setdefault(architecture, "random")
-    wanted = max(config.from_history, 0 if sources else 1)  # there is always a candidate
-    best_first = sorted(history.rows, key=lambda row: -float(row["accuracy"]))
-    latest_first = best_first if frozen else sorted(best_first, key=lambda row: -int(row["round"]))
-    for row in distinct(in_turn(latest_first, lambda row: 0 if frozen else row["round"])):
-        architecture = space.unrank(int(row["code"]))
-        if wanted == 0:
-            break
-        if affordable(architecture):
-            sources.setdefault(architecture, int(row["round"]))
-            wanted -= 1
-    if not sources and history.rows:
-        cheapest = min(flops_of(space.unrank(int(row["code"]))) for row in history.rows)
-        raise RlnasError(
-            f"no architecture that was scored costs at most select.max_flops={config.max_flops:g}; the cheapest costs "
-            f"{cheapest:,}: raise the limit, or give a space of cheaper networks"
-        )
-    if not sources:
-        raise RlnasError(
-            "nothing was scored and select.from_policy is 0, so there is no candidate; give a larger budget"
-        )
-    return sources

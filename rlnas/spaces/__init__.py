@@ -1,48 +1,62 @@
-"""Search spaces: what can be built, or looked up. Torch-free."""
+"""Search spaces: the architectures that can be built or looked up. Torch-free."""
 
+from collections.abc import Callable
 from dataclasses import asdict
+from typing import Any
 
-from rlnas.config.schema import NasBenchMacroConfig, NetworkSpaceConfig, SpaceConfig, TableConfig, TableSpaceConfig
-from rlnas.spaces.base import Architecture, NetworkSpace, Space
+from rlnas.config.own import make_own
+from rlnas.config.schema import NasBenchMacroConfig, NasrlConfig, NasrlFactoredConfig, OwnConfig, TableConfig
+from rlnas.errors import RlnasError
+from rlnas.spaces.base import Architecture, Space
 from rlnas.spaces.chain import ChainSpace
+from rlnas.spaces.independent import IndependentSpace
 from rlnas.spaces.nasrl import NasrlSpace
 from rlnas.spaces.nasrl_factored import NasrlFactoredSpace
 from rlnas.spaces.table import TableSpace
 from rlnas.tabular import read_benchmark
 
-NETWORK_SPACES: dict[str, type[NasrlSpace] | type[NasrlFactoredSpace]] = {
-    "nasrl": NasrlSpace,
-    "nasrl_factored": NasrlFactoredSpace,
-}
-
 __all__ = [
-    "NETWORK_SPACES",
+    "SPACES",
     "Architecture",
     "ChainSpace",
+    "IndependentSpace",
     "NasrlFactoredSpace",
     "NasrlSpace",
-    "NetworkSpace",
     "Space",
     "TableSpace",
-    "make_network_space",
     "make_space",
-    "make_table_space",
 ]
 
 
-def make_space(config: SpaceConfig) -> NasrlSpace | NasrlFactoredSpace | TableSpace:
-    """The space that these options describe. Raises RlnasError for a table that is missing or wrong."""
-    if isinstance(config, TableConfig | NasBenchMacroConfig):
-        return make_table_space(config)
-    return make_network_space(config)
+def make_space(config: Any) -> Space:
+    """Build the space that these options describe (of rlnas.config.schema.SPACE_CONFIGS, or OwnConfig).
+
+    Raises RlnasError for a missing or wrong table, or a class that cannot be imported.
+    """
+    return SPACES[type(config)](config)
 
 
-def make_network_space(config: NetworkSpaceConfig) -> NasrlSpace | NasrlFactoredSpace:
-    """A space of networks."""
-    options = {key: value for key, value in asdict(config).items() if key != "name"}
-    return NETWORK_SPACES[config.name](**options)
-
-
-def make_table_space(config: TableSpaceConfig) -> TableSpace:
-    """The space of a tabular benchmark; reads its file."""
+def _table(config: Any) -> Space:
     return TableSpace(config.name, read_benchmark(config))
+
+
+def _own(config: OwnConfig) -> Space:
+    assert config.name is not None  # a name with a dot
+    space = make_own(config.name, "space.name", config.options)
+    if not isinstance(space, Space):
+        raise RlnasError(f"space.name={config.name}: expected a subclass of rlnas.spaces.Space")
+    space.name = config.name  # so that run folders name the class to import
+    return space
+
+
+def _options(config: Any) -> dict[str, Any]:
+    return {key: value for key, value in asdict(config).items() if key != "name"}
+
+
+SPACES: dict[type[Any], Callable[[Any], Space]] = {
+    NasrlConfig: lambda config: NasrlSpace(**_options(config)),
+    NasrlFactoredConfig: lambda config: NasrlFactoredSpace(**_options(config)),
+    TableConfig: _table,
+    NasBenchMacroConfig: _table,
+    OwnConfig: _own,
+}

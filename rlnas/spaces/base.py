@@ -1,203 +1,201 @@
-"""What every space of independent decisions shares: counting, ranking, sampling, editing, stepping.
+"""Base class of search spaces: a decision process with a fixed horizon, and the text of each architecture.
 
-An architecture is a tuple of decisions, each an index below its number of choices. The number of
-architectures is therefore the product of the choices, and the rank of an architecture is its value as a
-mixed-radix number whose last decision varies fastest.
-
-The decision process groups the decisions into steps. All steps have the same components (`nvec`), as a
-MultiDiscrete action needs; a component that is no decision at some step (a skip from a layer that does not
-exist yet) has one legal value there, 0, and one with fewer choices than `nvec` says has the lowest.
+An architecture is an immutable, hashable value that only its own space interprets. Its text is its identity: files,
+caches, logs and comparisons identify an architecture by its text only.
 """
 
 import json
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from typing import Any
+from functools import cached_property
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rlnas.errors import RlnasError
 from rlnas.networks.graph import Graph
+from rlnas.spaces import process
 
-Architecture = tuple[int, ...]
-Prefix = Sequence[Sequence[int]]  # the actions taken so far, one row a step
+Architecture: TypeAlias = Any  # immutable and hashable; each space defines its type
+Prefix: TypeAlias = "Sequence[Sequence[int]] | NDArray[np.int64]"  # the actions so far, one row a step
 
 
 class Space(ABC):
-    """A finite space of architectures that are sequences of independent decisions.
+    """Architectures that are built in `steps` steps of len(nvec) choices each.
 
-    name: as in the config group `space`.
-    choices: number of choices of each decision.
-    steps: number of steps in which an architecture is built.
-    nvec: number of choices of each component of a step.
-    skip_bits: how many of the last components of a step are skip bits, one for each earlier layer.
+    A space must implement `legal`, `architecture`, `actions`, `text` and `parse`. The other methods work for any
+    legality through the decision process.
+
+    name: as in the config group `space`, or the dotted path of a user's class.
+    nvec: maximum number of choices of each component of a step. steps: fixed; a space with architectures of
+    different length has a choice that changes nothing.
+    size: the exact number of architectures; None if unknown or unbounded.
+    skip_bits: number of last components of a step that are skip bits, one for each earlier layer; policies with
+    anchor points (Zoph & Le 2017, section 3.2) attend over the layers to choose them.
+    builds_networks: whether `graph` returns a network. has_bypass: whether its skips bypass a layer's operator, whose
+    output drop path may then drop (`Node.own`).
+    fingerprint: SHA-256 of the file the space was read from, if any: a run resumes only with the same content.
     """
 
     name: str
+    nvec: tuple[int, ...]
+    steps: int
+    size: int | None = None
     skip_bits: int = 0
-
-    def __init__(self, choices: Sequence[int], nvec: Sequence[int], layout: Sequence[Sequence[int]]):
-        """layout: for each step, the components that are decisions there, in decision order."""
-        self.choices = tuple(choices)
-        self.nvec = tuple(nvec)
-        self.steps = len(layout)
-        self.layout = tuple(tuple(components) for components in layout)
-        counts = iter(self.choices)
-        self._masks = tuple(self._mask({component: next(counts) for component in step}) for step in self.layout)
-
-    def _mask(self, counts: dict[int, int]) -> NDArray[np.bool_]:
-        """counts: choices of the components that are decisions; the others have one."""
-        parts = [np.arange(width) < counts.get(component, 1) for component, width in enumerate(self.nvec)]
-        mask = np.concatenate(parts)
-        mask.setflags(write=False)
-        return mask
-
-    # -- counting ------------------------------------------------------------------------------------
-
-    @property
-    def size(self) -> int:
-        """The exact number of architectures."""
-        return math.prod(self.choices)
-
-    def check(self, architecture: Sequence[int]) -> Architecture:
-        """The architecture as a tuple of ints; RlnasError if it is not one of this space."""
-        values = tuple(int(value) for value in architecture)
-        if len(values) != len(self.choices):
-            raise RlnasError(
-                f"an architecture of space {self.name} has {len(self.choices)} decisions, got {len(values)}; "
-                "was it found in a space of other settings?"
-            )
-        for position, (value, count) in enumerate(zip(values, self.choices, strict=True)):
-            if not 0 <= value < count:
-                raise RlnasError(f"decision {position} is {value}, expected 0 to {count - 1}")
-        return values
-
-    def rank(self, architecture: Sequence[int]) -> int:
-        """The architecture's number in range(size)."""
-        code = 0
-        for value, count in zip(self.check(architecture), self.choices, strict=True):
-            code = code * count + value
-        return code
-
-    def unrank(self, code: int) -> Architecture:
-        """The architecture with this number; RlnasError outside range(size)."""
-        if not 0 <= code < self.size:
-            raise RlnasError(f"code {code} is outside space {self.name}: expected 0 to {self.size - 1}")
-        values = []
-        for count in reversed(self.choices):
-            code, value = divmod(code, count)
-            values.append(value)
-        return tuple(reversed(values))
-
-    # -- drawing and editing -------------------------------------------------------------------------
-
-    def sample(self, rng: np.random.Generator) -> Architecture:
-        """A uniformly random architecture."""
-        return tuple(int(value) for value in rng.integers(0, self.choices))
-
-    def neighbours(self, architecture: Sequence[int]) -> Iterator[Architecture]:
-        """Every architecture that differs in exactly one decision, in decision order."""
-        values = self.check(architecture)
-        for position, count in enumerate(self.choices):
-            for value in range(count):
-                if value != values[position]:
-                    yield (*values[:position], value, *values[position + 1 :])
-
-    def mutate(self, architecture: Sequence[int], rng: np.random.Generator) -> Architecture:
-        """A copy with one decision, drawn uniformly among those with a choice, set to another value."""
-        values = list(self.check(architecture))
-        open_positions = [position for position, count in enumerate(self.choices) if count > 1]
-        if not open_positions:
-            raise RlnasError(f"space {self.name} holds one architecture only: nothing can be mutated")
-        position = open_positions[int(rng.integers(len(open_positions)))]
-        shift = int(rng.integers(1, self.choices[position]))
-        values[position] = (values[position] + shift) % self.choices[position]
-        return tuple(values)
-
-    def crossover(self, a: Sequence[int], b: Sequence[int], rng: np.random.Generator) -> Architecture:
-        """A child that takes each decision from either parent with equal probability."""
-        from_a = rng.random(len(self.choices)) < 0.5
-        parents = zip(self.check(a), self.check(b), from_a, strict=True)
-        return tuple(left if take else right for left, right, take in parents)
+    builds_networks: bool = False
+    has_bypass: bool = False
+    fingerprint: str | None = None
 
     # -- the decision process ------------------------------------------------------------------------
 
+    @abstractmethod
     def legal(self, prefix: Prefix) -> NDArray[np.bool_]:
-        """Which choices are legal after the actions of `prefix`: (sum(nvec),) bool, True is legal.
+        """Return which choices are legal after the actions of `prefix`: (sum(nvec),) bool, True is legal.
 
-        The mask is read-only. It depends on the number of steps taken alone in a space of independent
-        decisions.
+        It may depend on all earlier steps, not on other components of this step: components that depend on each
+        other must be separate steps. At least one choice of each component is legal; a component that is no
+        decision at this step has exactly one. Raises RlnasError after the last step.
         """
-        if len(prefix) >= self.steps:
-            raise RlnasError(f"an architecture of {self.name} is complete after {self.steps} steps")
-        return self._masks[len(prefix)]
 
-    def actions(self, architecture: Sequence[int]) -> NDArray[np.int64]:
-        """The architecture as actions: (steps, len(nvec)), 0 where a component is no decision."""
-        values = iter(self.check(architecture))
-        actions = np.zeros((self.steps, len(self.nvec)), dtype=np.int64)
-        for step, components in enumerate(self.layout):
-            for component in components:
-                actions[step, component] = next(values)
-        return actions
+    @abstractmethod
+    def architecture(self, actions: Prefix) -> Architecture:
+        """Return the architecture that these legal actions (steps, len(nvec)) build."""
 
-    def architecture(self, actions: Prefix | NDArray[np.int64]) -> Architecture:
-        """The architecture that these (steps, len(nvec)) actions build; the inverse of `actions`."""
-        return self.check(
-            [int(actions[step][component]) for step, components in enumerate(self.layout) for component in components]
+    @abstractmethod
+    def actions(self, architecture: Architecture) -> NDArray[np.int64]:
+        """Return the canonical actions (steps, len(nvec)) that build it; `architecture` is the inverse."""
+
+    @cached_property
+    def decisions(self) -> tuple[tuple[int, int], ...]:
+        """(step, component) of every place where some prefix leaves more than one legal choice, in order."""
+        return tuple(
+            (step, component)
+            for step in range(self.steps)
+            for component, choices in enumerate(self.nvec)
+            if choices > 1
         )
+
+    # -- sampling and editing ------------------------------------------------------------------------
+
+    def sample(self, rng: np.random.Generator) -> Architecture:
+        """Sample an architecture: each choice uniform among the legal ones.
+
+        Where legality depends on earlier choices this is not uniform over architectures.
+        """
+        return self.architecture(process.repaired(self, None, rng))
+
+    def mutate(self, architecture: Architecture, rng: np.random.Generator) -> Architecture:
+        """Return another architecture: one open choice, drawn uniformly, is set to another legal value.
+
+        Later choices that become illegal are resampled. Raises RlnasError if nothing can be changed.
+        """
+        actions = self.actions(architecture)
+        places = process.open_choices(self, actions)
+        if not places:
+            raise RlnasError(f"space {self.name} holds one architecture only: nothing can be mutated")
+        for _ in range(100):  # a changed choice may still build the same architecture
+            step, component, options = places[int(rng.integers(len(places)))]
+            changed = process.changed(actions, step, component, options, int(rng.integers(1, len(options))))
+            found = self.architecture(process.repaired(self, changed, rng))
+            if found != architecture:
+                return found
+        raise RlnasError(f"space {self.name}: 100 changes of one choice left {self.text(architecture)} as it is")
+
+    def crossover(self, a: Architecture, b: Architecture, rng: np.random.Generator) -> Architecture:
+        """Return a child that takes each choice from either parent with equal probability.
+
+        A choice that is illegal after the earlier ones is resampled.
+        """
+        left, right = self.actions(a), self.actions(b)
+        mixed = np.where(rng.random(left.shape) < 0.5, left, right)
+        return self.architecture(process.repaired(self, mixed, rng))
+
+    def neighbours(self, architecture: Architecture) -> Iterator[Architecture]:
+        """Yield every other architecture that one changed choice gives, in order of the choices.
+
+        Later choices that become illegal are set to the lowest legal value.
+        """
+        actions = self.actions(architecture)
+        seen = {architecture}
+        for step, component, options in process.open_choices(self, actions):
+            for shift in range(1, len(options)):
+                changed = process.changed(actions, step, component, options, shift)
+                found = self.architecture(process.repaired(self, changed, None))
+                if found not in seen:
+                    seen.add(found)
+                    yield found
 
     # -- forms ---------------------------------------------------------------------------------------
 
     @abstractmethod
-    def text(self, architecture: Sequence[int]) -> str:
-        """A form a person can read, that `parse` takes back."""
+    def text(self, architecture: Architecture) -> str:
+        """Return the architecture's identity: one unique line that neither starts nor ends with a comma."""
 
     @abstractmethod
     def parse(self, text: str) -> Architecture:
-        """The architecture of a text form; RlnasError if it is none."""
+        """Return the architecture of a text; raise RlnasError saying what is wrong with it."""
 
-    def to_json(self, architecture: Sequence[int]) -> str:
-        """JSON with the space's name, the text, the rank (as a string: it may exceed 2^53) and decisions."""
+    def features(self, architecture: Architecture) -> dict[str, str | float]:
+        """Return the architecture's features by name, for statistics, surrogates and figures.
+
+        A name is PLACE/FACTOR, such as layer3/operator, or one word for the whole architecture. A text value is
+        categorical, a number numerical. rlnas.objective reads `skip_rate`, the used share of the possible skips in
+        0..1.
+        """
+        return {
+            f"step{step + 1}/choice{component + 1}": str(value)
+            for step, row in enumerate(self.actions(architecture).tolist())
+            for component, value in enumerate(row)
+            if self.nvec[component] > 1
+        }
+
+    def feature_values(self, factor: str) -> tuple[str, ...] | None:
+        """Return the ordered categories of the features PLACE/`factor`; None if they have no order."""
+        return None
+
+    def code(self, architecture: Architecture) -> int | None:
+        """Return the architecture's number in range(size); None if the space does not number them."""
+        return None
+
+    def to_json(self, architecture: Architecture) -> str:
+        """Return what `describe` returns, as JSON."""
         return json.dumps(self.describe(architecture), indent=2)
 
     def from_json(self, text: str) -> Architecture:
-        """The architecture of a JSON form; RlnasError if it is none, or of another space."""
+        """Return the architecture of a JSON form; raise RlnasError if it is invalid or of another space."""
         try:
             record = json.loads(text)
-            name, decisions = record["space"], [int(value) for value in record["decisions"]]
+            name, words = record["space"], record["architecture"]
+            if not isinstance(words, str):
+                raise TypeError(f"architecture is {words}, expected a text")
         except (ValueError, KeyError, TypeError) as error:
             raise RlnasError(
                 f"this is no architecture in JSON ({error!r}); expected what a run writes to best/"
             ) from None
         if name != self.name:
             raise RlnasError(f"the architecture is of space {name}, the run's space is {self.name}")
-        return self.check(decisions)
+        return self.parse(words)
 
-    def describe(self, architecture: Sequence[int]) -> dict[str, Any]:
-        """What the JSON form holds."""
-        values = self.check(architecture)
+    def describe(self, architecture: Architecture) -> dict[str, Any]:
+        """Return the JSON form: the space's name, the text and the code (a string, as it may exceed 2^53; None if
+        there is none).
+        """
+        code = self.code(architecture)
         return {
             "space": self.name,
-            "architecture": self.text(values),
-            "code": str(self.rank(values)),
-            "decisions": list(values),
+            "architecture": self.text(architecture),
+            "code": None if code is None else str(code),
         }
 
+    # -- networks ------------------------------------------------------------------------------------
 
-class NetworkSpace(Space):
-    """A space whose architectures are networks that can be built."""
+    def graph(self, architecture: Architecture, *, image_channels: int, image_size: int, classes: int) -> Graph:
+        """Return the network for images of `image_channels` and `image_size` x `image_size` pixels.
 
-    @abstractmethod
-    def graph(self, architecture: Sequence[int], *, image_channels: int, image_size: int, classes: int) -> Graph:
-        """The network: for images of `image_channels` and `image_size` x `image_size` pixels."""
-
-    @abstractmethod
-    def operator_labels(self, architecture: Sequence[int]) -> list[str]:
-        """The operator of each layer, for figures and frequencies."""
-
-    @abstractmethod
-    def skips(self, architecture: Sequence[int]) -> list[tuple[int, int]]:
-        """The skip connections as (from layer, to layer), layers numbered from 1; empty without any."""
+        Raises RlnasError if the space builds no networks.
+        """
+        raise RlnasError(
+            f"space={self.name} has no networks to train; use an evaluator that looks its architectures up or computes "
+            "their value, such as evaluator=tabular"
+        )

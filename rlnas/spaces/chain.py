@@ -1,8 +1,8 @@
 """Chain-structured spaces with any skips (Zoph & Le 2017; ENAS macro, Pham et al. 2018, section 2.1).
 
-N layers; layer i applies an operator to the output of layer i-1, and any earlier layer but that one may be
-connected to it: C^N * 2^((N-1)(N-2)/2) architectures. ENAS also makes the edge from i-1 optional; here it
-always exists (the survey's count).
+N layers; layer i applies one of C operators to the output of layer i-1, and any other earlier layer may be connected
+to it by a skip: C^N * 2^((N-1)(N-2)/2) architectures. ENAS also makes the edge from i-1 optional; here it always
+exists (the survey's count).
 """
 
 from abc import abstractmethod
@@ -12,17 +12,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rlnas.errors import RlnasError
-from rlnas.spaces.base import Architecture, NetworkSpace
+from rlnas.spaces.independent import Decisions, IndependentSpace
 
 
-class ChainSpace(NetworkSpace):
-    """Layers of factored operators with skip bits; subclasses say what a factor means.
+class ChainSpace(IndependentSpace):
+    """Layers of factored operators with skip bits; subclasses define the factors.
 
     layers: N. factors: number of choices of each factor of an operator (one factor: the operator itself).
-    A step is a layer; its components are the factors, then one bit for each layer but the last two,
-    in layer order: bit j says whether layer j+1 is added. The text form has one word a layer, the
+    A step is a layer; its components are the factors, then one bit for each layer except the last two,
+    in layer order: bit j is 1 if layer j+1 is added. The text form has one word a layer: the
     operator's name and `+j` for each skip from layer j (from 1): `conv3x3 max_pool3x3 sep_conv5x5+1`.
     """
+
+    builds_networks = True
+    factor_names: tuple[str, ...] = ("operator",)  # in features
 
     def __init__(self, layers: int, factors: Sequence[int]):
         self.layers = layers
@@ -34,14 +37,14 @@ class ChainSpace(NetworkSpace):
 
     @abstractmethod
     def operator_name(self, factors: Sequence[int]) -> str:
-        """The text of an operator given the index of each factor."""
+        """Return the text of an operator given the index of each factor."""
 
     @abstractmethod
     def operator_factors(self, name: str) -> tuple[int, ...]:
-        """The inverse of `operator_name`; RlnasError for an unknown name."""
+        """Return the index of each factor, the inverse of `operator_name`; RlnasError for an unknown name."""
 
     def split(self, architecture: Sequence[int]) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
-        """For each layer: its factors, and the layers (from 0) whose outputs are added to it."""
+        """Return for each layer its factors and the layers (from 0) whose outputs are added to it."""
         width = len(self.factors)
         actions: NDArray[np.int64] = self.actions(architecture)
         return [
@@ -52,26 +55,37 @@ class ChainSpace(NetworkSpace):
             for row in actions
         ]
 
-    def operator_labels(self, architecture: Sequence[int]) -> list[str]:
-        """The operator of each layer."""
-        return [self.operator_name(factors) for factors, _ in self.split(architecture)]
+    @abstractmethod
+    def factor_values(self, factors: Sequence[int]) -> tuple[str, ...]:
+        """Return the text of each factor."""
 
-    def skips(self, architecture: Sequence[int]) -> list[tuple[int, int]]:
-        """The skip connections as (from layer, to layer), layers numbered from 1."""
-        return [
-            (source + 1, layer + 1) for layer, (_, sources) in enumerate(self.split(architecture)) for source in sources
-        ]
+    def features(self, architecture: Sequence[int]) -> dict[str, str | float]:
+        """Return layer3/operator (or each factor with a choice), layer3/skip1 as 0 or 1, skip_rate in 0..1."""
+        found: dict[str, str | float] = {}
+        used = possible = 0
+        for layer, (factors, sources) in enumerate(self.split(architecture), 1):
+            named = zip(self.factor_names, self.factor_values(factors), self.factors, strict=True)
+            found.update({f"layer{layer}/{name}": text for name, text, choices in named if self._drawn(choices)})
+            found.update({f"layer{layer}/skip{source}": float(source - 1 in sources) for source in range(1, layer - 1)})
+            used, possible = used + len(sources), possible + max(layer - 2, 0)
+        if possible:
+            found["skip_rate"] = used / possible
+        return found
+
+    def _drawn(self, choices: int) -> bool:
+        """Return whether a factor with `choices` values is a feature: it has a choice or is the only factor."""
+        return choices > 1 or len(self.factors) == 1
 
     def text(self, architecture: Sequence[int]) -> str:
-        """One word a layer: `conv3x3 max_pool3x3 sep_conv5x5+1`."""
+        """Return one word a layer: `conv3x3 max_pool3x3 sep_conv5x5+1`."""
         words = [
             self.operator_name(factors) + "".join(f"+{source + 1}" for source in sources)
             for factors, sources in self.split(architecture)
         ]
         return " ".join(words)
 
-    def parse(self, text: str) -> Architecture:
-        """The architecture of a text form; RlnasError says which layer is wrong."""
+    def parse(self, text: str) -> Decisions:
+        """Return the architecture of a text form; RlnasError says which layer is wrong."""
         words = text.split()
         if len(words) != self.layers:
             raise RlnasError(f"expected {self.layers} layers separated by spaces, got {len(words)}: '{text}'")

@@ -16,15 +16,16 @@ class NasrlSpace(ChainSpace):
     """A chain of layers, each one of C operators, with any skips.
 
     layers: N >= 1. operators: names, see rlnas.networks.operators. filters: channels of the stem and of every layer
-    before the first reduction. reductions: how many times the resolution is halved, before layers
+    before the first reduction. reductions: number of times the resolution is halved, before layers
     floor(r N / (reductions + 1)) + 1; every earlier output that is still used is reduced too, so that skips
-    keep fitting (ENAS: two, after a third and two thirds of the layers). widen: factor on the channels at
+    have the same size (ENAS: two, after a third and two thirds of the layers). widen: factor on the channels at
     each reduction (ENAS: 1 in search, 2 in the final network). stem_stride: 1 keeps the resolution, 2
     halves it in the first convolution. merge: `sum` adds the skips and normalises (ENAS's search), `concat`
     concatenates them and projects by 1x1 conv-BN-ReLU (ENAS's final networks).
     """
 
     name = "nasrl"
+    has_bypass = True
 
     def __init__(
         self,
@@ -47,22 +48,30 @@ class NasrlSpace(ChainSpace):
 
     @cached_property
     def levels(self) -> list[int]:
-        """For each layer, how many reductions lie before it."""
+        """Number of reductions before each layer."""
         starts = [r * self.layers // (self.reductions + 1) for r in range(1, self.reductions + 1)]
         return [sum(start <= layer for start in starts) for layer in range(self.layers)]
 
     def operator_name(self, factors: Sequence[int]) -> str:
-        """The operator's name."""
+        """Return the operator's name."""
         return self.operators[factors[0]]
 
+    def factor_values(self, factors: Sequence[int]) -> tuple[str, ...]:
+        """Return the operator's name."""
+        return (self.operators[factors[0]],)
+
+    def feature_values(self, factor: str) -> tuple[str, ...] | None:
+        """Return the operators in configuration order."""
+        return self.operators if factor == "operator" else None
+
     def operator_factors(self, name: str) -> tuple[int, ...]:
-        """The operator's index."""
+        """Return the operator's index."""
         if name not in self.operators:
             raise RlnasError(f"unknown operator '{name}'; this space has {', '.join(self.operators)}")
         return (self.operators.index(name),)
 
     def graph(self, architecture: Sequence[int], *, image_channels: int, image_size: int, classes: int) -> Graph:
-        """Stem, layers, head. Weight keys: layer and operator; layer and level for a reduced output."""
+        """Return stem, layers and head. Weight keys: layer and operator; layer and level for a reduced output."""
         builder = GraphBuilder(image_channels, (image_size, image_size))
         stem = builder.add(
             "stem", [INPUT], channels=self.filters, key="stem", stride=(self.stem_stride, self.stem_stride)
@@ -71,7 +80,7 @@ class NasrlSpace(ChainSpace):
         outputs: dict[int, dict[int, int]] = {-1: {0: stem}}
 
         def output(layer: int, level: int) -> int:
-            """The output of `layer` at `level`, reduced on demand and once."""
+            """Return the output of `layer` at `level`; adds each reduction once, on demand."""
             nodes = outputs[layer]
             if level not in nodes:
                 name = "stem" if layer < 0 else f"layer{layer + 1}"
@@ -101,15 +110,15 @@ class NasrlSpace(ChainSpace):
         return builder.build()
 
     def _merge(self, builder: GraphBuilder, node: int, skips: list[int], names: list[int], number: int) -> int:
-        """Join the output of layer `number` with its skips, which come from the layers `names`.
+        """Merge the output of layer `number` with its skips, which come from the layers `names`.
 
-        As in ENAS the sum is normalised even where no skip was chosen, so that what follows always sees a
-        normalised input; the first two layers cannot have a skip and need none.
+        As in ENAS the sum is normalised even without a skip, so that the next layer always receives a normalised
+        input; the first two layers cannot have a skip and need no normalisation.
         """
         if number <= 2:
             return node
         if self.merge == "concat" and skips:
-            # conv1x1 over a concatenation = sum of one conv1x1 a source: sources keep their own weights
+            # conv1x1 over a concatenation = sum of one conv1x1 a source: each source has its own weights
             channels = builder.output_channels(node)
             parts = [
                 builder.add(

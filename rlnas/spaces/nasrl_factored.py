@@ -10,6 +10,7 @@ from rlnas.networks.graph import INPUT, Graph, GraphBuilder
 from rlnas.spaces.chain import ChainSpace
 
 DEFAULTS = NasrlFactoredConfig()
+FACTORS = ("kernel height", "kernel width", "filters", "vertical stride", "horizontal stride")
 _WORD = re.compile(r"(\d+)x(\d+)x(\d+)(?:s(\d+)x(\d+))?")
 
 
@@ -17,19 +18,20 @@ class NasrlFactoredSpace(ChainSpace):
     """A chain of convolutions whose height, width, filters and strides are chosen one by one, with any skips.
 
     heights, widths: kernel sides in pixels, odd. filters: output channels. strides_height, strides_width:
-    the default `[1]` leaves the strides out of the choice. C is the product of the five lengths.
+    the default `[1]` removes the strides from the choices. C is the product of the five lengths.
 
     The inputs of a layer are concatenated in depth, zero-padded at the bottom and right to the largest
     size (section 3.3); the first layer takes the image. A convolution over a concatenation is computed as
-    the sum of one convolution a source, so that a source's share of the weights is shared between
-    architectures that differ in their other skips. Deviation: the edge from the layer before always exists
-    (the survey's count), so no layer is without input and no output but the last goes unused.
+    the sum of one convolution a source, so that architectures that differ in other skips share a source's
+    weights. Deviation: the edge from the previous layer always exists (the survey's count), so every layer has an
+    input and every output is used.
 
-    Every input of a layer passes through its convolution, the skips too. So no sum has an output of the layer's
-    own that could be dropped in favour of the skips: drop path is refused (rlnas.config.build).
+    Every input of a layer, skips included, passes through its convolution. So no sum has a separate operator output
+    that drop path could drop while keeping the skips: drop path is refused (rlnas.config.build).
     """
 
     name = "nasrl_factored"
+    factor_names = FACTORS
 
     def __init__(
         self,
@@ -53,7 +55,7 @@ class NasrlFactoredSpace(ChainSpace):
         return tuple(values[index] for values, index in zip(self.values, factors, strict=True))
 
     def operator_name(self, factors: Sequence[int]) -> str:
-        """Height x width x filters, with the strides where they are chosen: `3x5x36` or `3x5x36s2x1`."""
+        """Return height x width x filters, with the strides where they are choices: `3x5x36` or `3x5x36s2x1`."""
         height, width, filters, down, right = self._chosen(factors)
         strides = f"s{down}x{right}" if self._strided else ""
         return f"{height}x{width}x{filters}{strides}"
@@ -62,8 +64,16 @@ class NasrlFactoredSpace(ChainSpace):
     def _strided(self) -> bool:
         return self.values[3:] != ((1,), (1,))
 
+    def factor_values(self, factors: Sequence[int]) -> tuple[str, ...]:
+        """Return the value of each factor."""
+        return tuple(str(value) for value in self._chosen(factors))
+
+    def feature_values(self, factor: str) -> tuple[str, ...] | None:
+        """Return the values of a factor in configuration order."""
+        return tuple(map(str, self.values[FACTORS.index(factor)])) if factor in FACTORS else None
+
     def operator_factors(self, name: str) -> tuple[int, ...]:
-        """The index of each factor."""
+        """Return the index of each factor."""
         match = _WORD.fullmatch(name)
         chosen = [int(group or 1) for group in match.groups()] if match else []
         if match is None or (match[4] is not None) != self._strided:
@@ -75,7 +85,7 @@ class NasrlFactoredSpace(ChainSpace):
         return tuple(values.index(value) for value, values in zip(chosen, self.values, strict=True))
 
     def graph(self, architecture: Sequence[int], *, image_channels: int, image_size: int, classes: int) -> Graph:
-        """One `raw_conv` a source, their sum, BN-ReLU. Weight keys: layer, operator and source."""
+        """Return for each layer a `raw_conv` a source, their sum, BN-ReLU. Weight keys: layer, operator, source."""
         builder = GraphBuilder(image_channels, (image_size, image_size))
         outputs: list[int] = []
         for layer, (factors, sources) in enumerate(self.split(architecture)):
@@ -104,5 +114,5 @@ class NasrlFactoredSpace(ChainSpace):
 
     @property
     def operators_per_layer(self) -> int:
-        """C, the number of operators a layer can be: the product of the factors' choices."""
+        """C, the number of operators of a layer: the product of the factors' choices."""
         return math.prod(self.factors)

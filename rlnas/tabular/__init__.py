@@ -1,4 +1,4 @@
-"""Tabular benchmarks: all architectures of a space with values that somebody measured. Torch-free."""
+"""Tabular benchmarks: all architectures of a space with measured values. Does not import torch."""
 
 from rlnas.config.schema import NasBenchMacroConfig, TableConfig
 from rlnas.tabular.benchmark import Benchmark
@@ -9,5 +9,5 @@ __all__ = ["Benchmark", "read_benchmark", "read_nas_bench_macro", "read_table"]
 
 
 def read_benchmark(config: TableConfig | NasBenchMacroConfig) -> Benchmark:
-    """The benchmark that these options describe. Raises RlnasError for a file that is missing or wrong."""
+    """Read the benchmark of these options. Raises RlnasError for a missing or invalid file."""
     return read_table(config) if isinstance(config, TableConfig) else read_nas_bench_macro(config.path)

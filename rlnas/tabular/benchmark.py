@@ -1,4 +1,4 @@
-"""What every table is turned into: arrays in the order of the space's ranks."""
+"""A tabular benchmark as arrays in the order of the space's ranks."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,11 +13,11 @@ class Benchmark:
 
     Row r belongs to the architecture of rank r: the last decision varies fastest.
 
-    name, sha256: of the file. decisions: their d names. values: for each the texts it can have.
-    observed: (n, k), k >= 1 noisy measurements, in the table's own unit; one of them is what a query
-    returns. score: (n,), the true score in the same unit; higher is better. seconds: (n,), what a query
-    costs, None if the table does not say; so are params and flops. networks: (n,), equal numbers mark
-    architectures that are one network, None if all differ.
+    name, sha256: of the file. decisions: their d names. values: the possible texts of each decision.
+    observed: (n, k), k >= 1 noisy measurements, in the table's unit; a query returns one of them.
+    score: (n,), the true score in the same unit; higher is better. seconds: (n,), the cost of a query.
+    seconds, params and flops are None if the table has none. networks: (n,), architectures with equal
+    numbers are the same network, None if all differ.
     """
 
     name: str
@@ -33,7 +33,7 @@ class Benchmark:
 
     @cached_property
     def best(self) -> int:
-        """The rank of the best architecture by true score, the lowest one of several."""
+        """Rank of the best architecture by true score; the lowest rank in case of a tie."""
         return int(self.score.argmax())
 
     @property
@@ -43,5 +43,5 @@ class Benchmark:
 
     @cached_property
     def distinct(self) -> int:
-        """How many different networks there are."""
+        """Number of different networks."""
         return len(self.score) if self.networks is None else len(np.unique(self.networks))

@@ -1,7 +1,7 @@
-"""The cells of a CSV or Parquet file as text, and where in the file each row stands.
+"""Read the cells of a CSV or Parquet file as text, with the position of each row in the file.
 
-One form for both, so that the same table in either gives the same space. Nothing is interpreted: None, NA, 007 and
-1.0 are what the file says. A cell is empty if it holds nothing but white space, or is null (or nan) in Parquet.
+Both formats give the same cells, so the same table gives the same space. Nothing is interpreted: None, NA, 007 and
+1.0 stay as in the file. A cell is empty if it has only white space, or is null (or nan) in Parquet.
 """
 
 import csv
@@ -22,25 +22,25 @@ class Cells(Protocol):
     names: list[str]
 
     def __len__(self) -> int:
-        """How many rows it has."""
+        """Return the number of rows."""
         ...
 
     def column(self, name: str) -> list[str]:
-        """The texts of a column without white space around them, "" where a cell is empty."""
+        """Return the texts of a column without surrounding white space; "" for an empty cell."""
         ...
 
     def place(self, row: int) -> str:
-        """Where row `row` (from 0) stands, as a person looks for it."""
+        """Return the position of row `row` (from 0) in the file, for a message."""
         ...
 
 
 def read_cells(path: Path, content: bytes) -> Cells:
-    """The table in a file of this `content`, whose name ends in one of SUFFIXES. Raises RlnasError if it is none."""
+    """Parse `content` of the file `path`, whose suffix is one of SUFFIXES. Raises RlnasError if it is not a table."""
     return CsvCells(path, content) if path.suffix.lower() == ".csv" else ParquetCells(path, content)
 
 
 class CsvCells:
-    """Comma-separated, UTF-8, the first line with the names; cells may be quoted and then span lines."""
+    """Cells of a comma-separated UTF-8 file with a header line; quoted cells may span lines."""
 
     def __init__(self, path: Path, content: bytes):
         try:
@@ -50,8 +50,8 @@ class CsvCells:
             raise RlnasError(f"{path}, line {line}: this is not UTF-8; save the table as CSV in UTF-8") from None
         reader = csv.reader(io.StringIO(text, newline=""), strict=True)
         self.rows: list[list[str]] = []
-        self.lines: list[int] = []  # of each row, the first one, from 1
-        end = 0  # the line on which the record before ended
+        self.lines: list[int] = []  # first line of each row, from 1
+        end = 0  # last line of the previous record
         try:
             for cells in reader:
                 start, end = end + 1, reader.line_num
@@ -67,7 +67,7 @@ class CsvCells:
         self._check(path)
 
     def _check(self, path: Path) -> None:
-        """RlnasError for another separator, or a row of another length than the header."""
+        """Raise RlnasError for another separator, or a row whose length differs from the header's."""
         if len(self.names) == 1:
             found = next((mark for mark in (";", "\t", "|") if mark in self.names[0]), None)
             if found is not None:
@@ -85,17 +85,17 @@ class CsvCells:
         return len(self.rows)
 
     def column(self, name: str) -> list[str]:
-        """The texts of a column."""
+        """Return the texts of a column."""
         index = self.names.index(name)
         return [cells[index] for cells in self.rows]
 
     def place(self, row: int) -> str:
-        """The line of the file, from 1, the header's included."""
+        """Return the line in the file, from 1; the header counts."""
         return f"line {self.lines[row]}"
 
 
 class ParquetCells:
-    """Columns of texts, numbers, truth values or dates; an index that pandas stored is a column too."""
+    """Cells of a Parquet file with texts, numbers, booleans or dates; a pandas index is a column too."""
 
     def __init__(self, path: Path, content: bytes):
         import pyarrow  # slow to import, and only needed here
@@ -113,7 +113,7 @@ class ParquetCells:
         return int(self.table.num_rows)
 
     def column(self, name: str) -> list[str]:
-        """The texts of a column, numbers as the shortest ones that mean the same."""
+        """Return the texts of a column; a number as the shortest text that reads back equal."""
         from pyarrow import types
 
         values = self.table.column(name)
@@ -132,5 +132,5 @@ class ParquetCells:
         return ["" if value is None or value != value else str(value).strip() for value in found]  # nan != nan
 
     def place(self, row: int) -> str:
-        """The row, from 1."""
+        """Return the row, from 1."""
         return f"row {row + 1}"

@@ -1,9 +1,9 @@
 """NAS-Bench-Macro (Su et al., CVPR 2021): 6,561 architectures on CIFAR-10, each trained three times.
 
-The key of an architecture has eight digits, one a layer: identity, MobileNetV2 block with kernel 3 and
-expansion 3, or with kernel 5 and expansion 6. Layers form stages of 2, 3 and 3; the first of a stage halves
-the resolution. After it the place of an identity does not matter, so that many keys are one network: 3,969
-differ.
+The key of an architecture has eight digits, one per layer: 0 identity, 1 MobileNetV2 block with kernel 3 and
+expansion 3, 2 the same with kernel 5 and expansion 6. Layers form stages of 2, 3 and 3; the first layer of a
+stage halves the resolution. After it the position of an identity does not matter, so several keys can be the
+same network: 3,969 networks are different.
 """
 
 import hashlib
@@ -25,10 +25,10 @@ WHERE = f"get {FILE} from the folder data of the GitHub repository xiusu/NAS-Ben
 
 
 def read_nas_bench_macro(path: str | None) -> Benchmark:
-    """The benchmark from its public JSON file, or the folder that holds it; accuracies in percent.
+    """Read the benchmark from its public JSON file, or the folder that holds it; accuracies in percent.
 
-    Without a path it is looked for in $RLNAS_DATA/nas_bench_macro. A query returns one of the three runs;
-    the true score is their mean. Raises RlnasError if the file is missing or is not the published one.
+    The default folder is $RLNAS_DATA/nas_bench_macro. A query returns the accuracy of one of the three runs;
+    the true score is their mean. Raises RlnasError if the file is missing or differs from the published one.
     """
     file = _locate(path)
     content = file.read_bytes()
@@ -55,7 +55,7 @@ def read_nas_bench_macro(path: str | None) -> Benchmark:
 
 
 def network(key: str) -> str:
-    """The network of a key: in each stage, after its first layer, identities come last."""
+    """Return the canonical key of a key's network: in each stage, after its first layer, identities come last."""
     parts, start = [], 0
     for length in STAGES:
         first, rest = key[start], key[start + 1 : start + length]

@@ -1,4 +1,4 @@
-"""A tabular benchmark from a CSV or Parquet file; says in one line what is wrong with it."""
+"""Read a tabular benchmark from a CSV or Parquet file; any fault in it is a one-line error."""
 
 import hashlib
 import math
@@ -16,16 +16,16 @@ from rlnas.files import expand
 from rlnas.tabular.benchmark import Benchmark
 from rlnas.tabular.cells import SUFFIXES, Cells, read_cells
 
-# digits of ASCII only: float() would also take 1_000, nan and the digits of other scripts
+# ASCII digits only: float() also accepts 1_000, nan and the digits of other scripts
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,4})?")
-_LARGEST = 2**63 - 1  # of a count
+_LARGEST = 2**63 - 1  # largest count, of int64
 
 
 def read_table(config: TableConfig) -> Benchmark:
-    """The benchmark in `config.path`: one row for every combination of the decisions' values.
+    """Read the benchmark in `config.path`, which has one row for each combination of the decisions' values.
 
-    Raises RlnasError for a file that cannot be read, columns that are not there, numbers that are none, and
-    combinations that are missing or given twice.
+    Raises RlnasError for an unreadable file, missing columns, invalid numbers, and combinations that are missing
+    or repeated.
     """
     if not config.path:
         raise RlnasError("space=table needs space.path, a CSV or Parquet file with one row for each architecture")
@@ -68,7 +68,7 @@ def _content(path: Path) -> bytes:
 
 
 def _names(given: Any, key: str) -> list[str]:
-    """One column name or several, as a list."""
+    """Return one or several column names as a list."""
     names = [given] if isinstance(given, str) else list(given or [])
     if not names or not all(isinstance(name, str) for name in names):
         raise RlnasError(f"space.{key} is {given!r}, expected one column name or several: space.{key}=[a,b]")
@@ -79,7 +79,7 @@ def _names(given: Any, key: str) -> list[str]:
 
 
 class _Table:
-    """Cells that become decisions and numbers; whatever cannot is an RlnasError with its place in the file."""
+    """Cells to convert to decisions and numbers; an invalid cell is an RlnasError with its position in the file."""
 
     def __init__(self, path: Path, cells: Cells):
         if not len(cells):
@@ -88,7 +88,7 @@ class _Table:
         self.cells = cells
 
     def check_columns(self, wanted: list[str]) -> None:
-        """RlnasError unless each of these columns is there once."""
+        """Raise RlnasError unless each of these columns exists exactly once."""
         names = self.cells.names
         missing = [name for name in wanted if name not in names]
         if missing:
@@ -109,7 +109,7 @@ class _Table:
         )
 
     def categories(self, name: str) -> tuple[tuple[str, ...], NDArray[np.int64]]:
-        """The values of a decision, numbers in their order and texts in theirs, and each row's index among them."""
+        """Return the values of a decision in the order of `_natural`, and the index (n,) of each row's value."""
         texts = self.cells.column(name)
         for row, text in enumerate(texts):
             where = f"{self.path}, column {name}: {self.cells.place(row)}"
@@ -126,7 +126,7 @@ class _Table:
         return tuple(found), np.array([index[text] for text in texts], dtype=np.int64)
 
     def _check_spelling(self, name: str, found: list[str], texts: list[str]) -> None:
-        """RlnasError for 1 and 1.0 in one column: two options where one is meant. 007 and 7 are codes that differ."""
+        """Raise RlnasError for one number in two spellings, such as 1 and 1.0. 007 and 7 are different codes."""
         first: dict[Decimal, str] = {}
         for text in found:
             if _NUMBER.fullmatch(text) and not re.match(r"[+-]?0[0-9]", text):
@@ -141,7 +141,7 @@ class _Table:
     def order(
         self, decisions: list[str], values: tuple[tuple[str, ...], ...], chosen: NDArray[np.int64]
     ) -> NDArray[np.int64]:
-        """Which row holds each rank: chosen (n, d) indices of values."""
+        """Return the row (n,) of each rank. chosen: (n, d) indices of values."""
         counts = [len(options) for options in values]
         size = math.prod(counts)
         ranks = np.ravel_multi_index(tuple(chosen.T), counts) if size < 2**62 else np.empty(0, np.int64)
@@ -163,7 +163,7 @@ class _Table:
         return first
 
     def numbers(self, name: str, low: float = -math.inf) -> NDArray[np.float64]:
-        """A measured column (n,); the first cell that is no finite number, or below `low`, is named."""
+        """Return a measured column (n,). Raises RlnasError for the first cell that is not finite or below `low`."""
         expected = "a finite number" if low == -math.inf else f"a number of at least {low:g}"
         found = []
         for row, text in enumerate(self.cells.column(name)):
@@ -174,11 +174,11 @@ class _Table:
         return np.array(found, dtype=np.float64)
 
     def counts(self, name: str) -> NDArray[np.int64]:
-        """A column of counts (n,), whole numbers from 0 to 2^63 - 1."""
+        """Return a column of counts (n,), whole numbers from 0 to 2^63 - 1. Raises RlnasError for the first other."""
         found = []
         for row, text in enumerate(self.cells.column(name)):
             value = float(text) if _NUMBER.fullmatch(text) else math.nan
-            whole = value >= 0 and value.is_integer()  # not infinite ones; int() then takes no endless text either
+            whole = value >= 0 and value.is_integer()  # False for inf, so int() gets at most 309 digits
             count = (int(text) if text.isdecimal() else int(value)) if whole else -1
             if not 0 <= count <= _LARGEST:
                 raise self._wrong(name, row, "a whole number (a count, not millions of it) from 0 to 2^63 - 1", text)
@@ -186,7 +186,7 @@ class _Table:
         return np.array(found, dtype=np.int64)
 
     def mean(self, measured: NDArray[np.float64], names: list[str]) -> NDArray[np.float64]:
-        """The mean (n,) of repeats (n, k)."""
+        """Return the mean (n,) of repeats (n, k)."""
         with np.errstate(over="ignore"):
             mean: NDArray[np.float64] = measured.mean(axis=1)
         wrong = ~np.isfinite(mean)
@@ -199,7 +199,7 @@ class _Table:
         return mean
 
     def check_span(self, measured: NDArray[np.float64], names: list[str]) -> None:
-        """RlnasError where a difference of two measurements, such as a regret, would be infinite."""
+        """Raise RlnasError if a difference of two measurements, such as a regret, would be infinite."""
         low, high = float(measured.min()), float(measured.max())
         if math.isinf(high - low):
             raise RlnasError(
@@ -209,7 +209,7 @@ class _Table:
 
 
 def _natural(text: str) -> tuple[int, float, str]:
-    """Numbers by size, then texts by their letters."""
+    """Return the sort key of a value: numbers by size, then texts by their characters."""
     return (0, float(text), text) if _NUMBER.fullmatch(text) else (1, 0.0, text)
 
 

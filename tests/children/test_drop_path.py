@@ -6,14 +6,15 @@ import numpy as np
 import pytest
 import torch
 
+import rlnas
 from rlnas.children.network import Noise, apply, run, run_merged
 from rlnas.children.weights import Weights
 from rlnas.config.build import build_config
-from rlnas.config.schema import WITHOUT_BYPASS
+from rlnas.config.schema import SPACE_CONFIGS
 from rlnas.errors import RlnasError
 from rlnas.networks.graph import Graph, Node
 from rlnas.networks.merge import merge
-from rlnas.spaces import NETWORK_SPACES, ChainSpace, NasrlFactoredSpace, NasrlSpace
+from rlnas.spaces import ChainSpace, NasrlFactoredSpace, NasrlSpace, make_space
 
 RATE = 0.25
 SPACES: dict[str, ChainSpace] = {
@@ -22,15 +23,19 @@ SPACES: dict[str, ChainSpace] = {
     "factored": NasrlFactoredSpace(5, (1, 3), (1, 3), (3, 4)),
     "factored, strided": NasrlFactoredSpace(5, (1, 3), (3,), (3, 4), (1, 2), (1, 2)),
 }
-BYPASSED = [name for name, space in SPACES.items() if space.name not in WITHOUT_BYPASS]
-CONVOLVED = [name for name, space in SPACES.items() if space.name in WITHOUT_BYPASS]
+BYPASSED = [name for name, space in SPACES.items() if space.has_bypass]
+CONVOLVED = [name for name, space in SPACES.items() if not space.has_bypass]
+
+
+def skips(space: ChainSpace, architecture) -> int:
+    return sum(len(sources) for _, sources in space.split(architecture))
 
 
 def graphs_of(space: ChainSpace, count: int = 12) -> list[Graph]:
     """Networks of random architectures that have skips."""
     rng = np.random.default_rng(0)
     drawn = [space.sample(rng) for _ in range(3 * count)]
-    return [space.graph(one, image_channels=1, image_size=8, classes=3) for one in drawn if space.skips(one)][:count]
+    return [space.graph(one, image_channels=1, image_size=8, classes=3) for one in drawn if skips(space, one)][:count]
 
 
 def weights_for(graphs: list[Graph]) -> Weights:
@@ -68,7 +73,9 @@ def skips_alone(graph: Graph) -> Graph:
 
 
 def test_every_space_of_networks_is_tested():
-    assert {space.name for space in SPACES.values()} == set(NETWORK_SPACES)
+    shipped = {name for name, config in SPACE_CONFIGS.items() if name not in ("table", "nas_bench_macro")}
+    assert {space.name for space in SPACES.values()} == shipped
+    assert all(make_space(SPACE_CONFIGS[name]()).builds_networks for name in shipped)
     assert len(BYPASSED) > 1
     assert len(CONVOLVED) > 1
 
@@ -147,12 +154,17 @@ def test_nodes_that_drop_another_input_are_not_merged():
 
 @pytest.mark.parametrize("name", CONVOLVED)
 def test_a_space_whose_skips_are_convolved_has_nothing_to_drop(name):
-    space = SPACES[name]
-    assert all(node.own is None for graph in graphs_of(space) for node in graph.nodes)
-    for group in ("child", "retrain"):
-        with pytest.raises(RlnasError, match=rf"{group}.drop_path=0.3 .*space={space.name} .*set it to 0"):
-            build_config({"space": {"name": space.name}, group: {"drop_path": 0.3}})
-    assert build_config({"space": {"name": space.name}}).child.drop_path == 0
+    assert all(node.own is None for graph in graphs_of(SPACES[name]) for node in graph.nodes)
+
+
+@pytest.mark.parametrize("name", sorted({SPACES[name].name for name in CONVOLVED}))
+@pytest.mark.parametrize("group", ["child", "retrain"])
+def test_drop_path_is_refused_where_there_is_nothing_to_drop(name, group, tmp_path):
+    given = [f"space={name}", "data.limit=100", "progress=off", f"hydra.run.dir={tmp_path}/run"]
+    with pytest.raises(RlnasError, match=rf"{group}.drop_path=0.3 .*space={name} .*set it to 0"):
+        rlnas.run([*given, f"{group}.drop_path=0.3"])
+    assert not (tmp_path / "run" / "history.csv").exists()
+    assert build_config({"space": {"name": name}}).child.drop_path == 0
 
 
 @pytest.mark.parametrize("name", BYPASSED)

@@ -86,7 +86,7 @@ def test_each_skip_changes_the_output_and_carries_gradient(weights, images, grap
     bits = [position for position, count in enumerate(space.choices) if count == 2]
     without = (0,) * len(space.choices)
     using = tuple(int(position == bits[bit]) for position in range(len(space.choices)))
-    [(source, target)] = space.skips(using)
+    [(source, target)] = skips(space, using)
     graphs = [graph_of(space, architecture) for architecture in (without, using)]
     before, after = (gradients(graph, weights, images) for graph in graphs)
     assert not torch.equal(*(run(graph, weights, images) for graph in graphs))
@@ -204,6 +204,12 @@ def test_channels_last_gives_the_same_scores(space, weights, images, graph_of):
     other.ensure(graph)
     found = run(graph, other, images.to(memory_format=torch.channels_last))
     torch.testing.assert_close(found, run(graph, weights, images), rtol=1e-4, atol=1e-6)
+
+
+def skips(space, architecture) -> list[tuple[int, int]]:
+    """(from, to) of every skip, layers counted from 1."""
+    layers = enumerate(space.split(architecture), 1)
+    return [(source + 1, layer) for layer, (_, sources) in layers for source in sources]
 
 
 def noise(dropout: float = 0.0, drop_path: float = 0.0, seed: int = 0) -> Noise:
@@ -390,17 +396,3 @@ def test_a_shared_node_draws_its_noise_once(weights, images, graph_of, options):
     both = run_merged(merge([graph, other]), weights, images, noise(**options))
     quiet = run_merged(merge([graph, other]), weights, images)
     assert not any(torch.equal(one, still) for one, still in zip(both, quiet, strict=True))
-
-
-def test_each_operator_is_compiled_when_asked_for(graph_of, monkeypatch):
-    compiled = []
-    monkeypatch.setattr(torch.nn.Module, "compile", lambda module, **options: compiled.append((module, options)))
-    graph, plain, fast = graph_of(SKIPPING, SKIPPING.unrank(17)), make_weights(), make_weights(compile=True)
-    plain.ensure(graph)
-    assert not compiled
-    fast.ensure(graph)
-    assert [module for module, _ in compiled] == list(fast.by_key.values())
-    assert all(options == {"dynamic": False} for _, options in compiled)
-    a, b = named_tensors(plain), named_tensors(fast)
-    assert list(a) == list(b)
-    assert all(torch.equal(a[name], b[name]) for name in a)

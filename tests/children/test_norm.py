@@ -23,7 +23,7 @@ def graphs(graph_of) -> list[Graph]:
 def weights(data, execution, child_config, graphs) -> Weights:
     """Trained for a few steps, with statistics."""
     net = Supernet(child_config(), data, track_statistics=True, execution=execution, seed=0)
-    net.train(iter(graphs * 4), 12, what="test")
+    net.train(iter(graphs * 4), 12)
     return net.weights
 
 
@@ -251,11 +251,11 @@ def test_evaluating_between_steps_does_not_change_training(data, execution, chil
     losses = []
     for evaluate in (False, True):
         net = Supernet(child_config(), data, track_statistics=True, execution=execution, seed=0)
-        net.train(iter(graphs), 3, what="test")
+        net.train(iter(graphs), 3)
         if evaluate:
             use_batch_statistics(net.weights, graphs[0])
             run(graphs[0], net.weights, batches[0])
             recalibrated_scores(graphs[1:], net.weights, batches)
             use_running_statistics(net.weights, graphs[1])
-        losses.append(net.train(iter(graphs), 3, what="test"))
+        losses.append(net.train(iter(graphs), 3))
     assert losses[0] == losses[1]

@@ -16,8 +16,8 @@ from rlnas.children.retrain import Retraining, accuracy, new_child, one_cycle
 from rlnas.children.supernet import Supernet, cosine_restarts
 from rlnas.children.trainer import Sgd, Trainer
 from rlnas.children.weights import named_tensors
-from rlnas.config.schema import EvaluatorConfig, RetrainConfig
-from rlnas.errors import Diverged, RlnasError
+from rlnas.config.schema import RetrainConfig, SharedWeightsConfig
+from rlnas.errors import Diverged
 from rlnas.evaluators import SharedWeightsEvaluator
 from rlnas.execution.settings import Execution
 from rlnas.networks.merge import merge
@@ -256,7 +256,7 @@ def test_a_supernet_step_takes_as_many_architectures_as_configured(supernet, gra
             taken.append(graph)
             yield graph
 
-    net.train(supply(), 2, what="test")
+    net.train(supply(), 2)
     assert len(taken) == 6
 
 
@@ -305,19 +305,17 @@ def test_weight_decay_pulls_used_weights_to_zero(trainer, graphs):
 
 
 @pytest.mark.parametrize("noise", [{"dropout": 0.5}, {"drop_path": 0.5}])
-def test_noise_is_on_in_training_and_off_in_evaluation(supernet, data, graphs, graph_of, noise):
+def test_noise_is_on_in_training_and_off_in_evaluation(supernet, data, graphs, networks, noise):
     nets = supernet(), supernet(**noise)
     for net in nets:
         net.weights.ensure(graphs[0])
-    evaluators = [
-        SharedWeightsEvaluator(EvaluatorConfig(), net, data, lambda a: graph_of(SPACE, a), seed=0) for net in nets
-    ]
+    evaluators = [SharedWeightsEvaluator(SharedWeightsConfig(), net, data, networks(SPACE), seed=0) for net in nets]
     before = [e.evaluate([(0, 1, 0, 1), (2, 2, 2, 1)]) for e in evaluators]
     assert [score.accuracy for score in before[0]] == [score.accuracy for score in before[1]]
     state = nets[1].trainer.noise.generator.get_state()
     evaluators[1].evaluate_fully([(0, 1, 0, 1)])
     assert torch.equal(nets[1].trainer.noise.generator.get_state(), state)
-    losses = [net.train(iter(graphs * 9), 3, what="test") for net in nets]
+    losses = [net.train(iter(graphs * 9), 3) for net in nets]
     assert losses[0] != losses[1]
 
 
@@ -337,7 +335,7 @@ def test_the_supernet_follows_its_schedule(supernet, graphs):
     rates = []
     for _ in range(13):
         rates.append(net.learning_rate(net.trainer.steps))
-        net.train(iter(graphs), 1, what="test")
+        net.train(iter(graphs), 1)
         assert net.trainer._optimizer.param_groups[0]["lr"] == rates[-1]
     assert rates[0] == rates[6] == rates[12] == 0.05
     assert rates[:6] == sorted(rates[:6], reverse=True)
@@ -379,16 +377,16 @@ def test_one_cycle_without_warmup_starts_at_the_peak():
 
 def test_training_lowers_the_loss(supernet, graphs):
     net = supernet()
-    first = net.train(iter(graphs * 9), 3, what="test")
-    net.train(iter(graphs * 99), 60, what="test")
-    assert net.train(iter(graphs * 9), 3, what="test") < first / 2
+    first = net.train(iter(graphs * 9), 3)
+    net.train(iter(graphs * 99), 60)
+    assert net.train(iter(graphs * 9), 3) < first / 2
 
 
 def test_the_version_grows_with_every_training(supernet, graphs):
     net = supernet()
     versions = [net.version]
     for _ in range(2):
-        net.train(iter(graphs), 1, what="test")
+        net.train(iter(graphs), 1)
         versions.append(net.version)
     assert len(set(versions)) == 3
 
@@ -405,64 +403,6 @@ def test_a_batch_size_above_the_data_is_the_data(supernet):
     assert supernet(batch_size=1000).batches.size == 48
 
 
-# -- an architecture alone ---------------------------------------------------------------------------------
-
-
-def test_alone_trains_a_copy_of_its_own_weights_only(supernet, graphs, data):
-    net = supernet()
-    net.train(iter(graphs), 4, what="test")
-    before, version = named_tensors(net.weights), net.version
-    before = {name: tensor.clone() for name, tensor in before.items()}
-    alone = net.alone(graphs[0], data, epochs=2, seed=3)
-    assert same(named_tensors(net.weights), before)
-    assert net.version == version
-    assert set(alone.weights.specs) == {node.key for node in graphs[0].nodes if node.key}
-    assert set(alone.weights.specs) < set(net.weights.specs)
-    assert alone.trainer.steps == 2 * 3
-    assert alone.learning_rate(5) < alone.learning_rate(0) == 0.05
-
-
-def test_alone_starts_at_the_shared_weights(supernet, graphs, data):
-    """With a step of hardly any length the copy still is the shared weights, not the first ones."""
-    net = supernet()
-    net.train(iter(graphs * 9), 9, what="test")
-    still = supernet(learning_rate=1e-12, learning_rate_min=0)
-    still.restore(net.state())
-    first = supernet()
-    first.weights.ensure(graphs[0])
-    alone = still.alone(graphs[0], data, epochs=0.3, seed=3)
-    assert alone.trainer.steps == 1
-    for name, parameter in alone.weights.named_parameters():
-        torch.testing.assert_close(parameter, net.weights.get_parameter(name))
-    kernel = "by_key.stem.0.weight"
-    assert not torch.allclose(alone.weights.get_parameter(kernel), first.weights.get_parameter(kernel))
-
-
-def test_from_scratch_the_shared_weights_do_not_matter(supernet, graphs, data):
-    trained, new = supernet(), supernet()
-    trained.train(iter(graphs * 9), 9, what="test")
-    nets = [net.alone(graphs[0], data, epochs=1, seed=3, from_shared=False) for net in (trained, new)]
-    assert same(named_tensors(nets[0].weights), named_tensors(nets[1].weights))
-    shared = trained.alone(graphs[0], data, epochs=1, seed=3)
-    assert not same(named_tensors(nets[0].weights), named_tensors(shared.weights))
-
-
-def test_every_graph_alone_trains_on_the_same_batches(supernet, graphs, data):
-    nets = [supernet(dropout=0.3).alone(graph, data, epochs=1, seed=3) for graph in graphs[:2]]
-    assert torch.equal(nets[0].batches.order, nets[1].batches.order)
-    assert torch.equal(nets[0].batches.augment_stream.get_state(), nets[1].batches.augment_stream.get_state())
-    again = supernet(dropout=0.3).alone(graphs[0], data, epochs=1, seed=3)
-    assert same(named_tensors(again.weights), named_tensors(nets[0].weights))
-
-
-def test_alone_can_diverge(supernet, graphs, data):
-    net = supernet()
-    net.weights.ensure(graphs[0])
-    net.weights.by_key["stem"][0].weight.data.fill_(float("nan"))
-    with pytest.raises(Diverged, match="an architecture alone: the loss of the shared weights is nan"):
-        net.alone(graphs[0], data, epochs=1, seed=0)
-
-
 # -- non-finite losses -------------------------------------------------------------------------------------
 
 
@@ -471,15 +411,15 @@ def test_a_loss_that_is_not_finite_says_what_to_look_at(supernet, graphs, value)
     net = supernet(learning_rate=0.25)
     net.weights.ensure(graphs[0])
     net.weights.by_key["stem"][0].weight.data.fill_(value)
-    message = r"round 3: the loss of the shared weights is nan; lower child.learning_rate \(now 0.25\) or set child"
-    with pytest.raises(RlnasError, match=message):
-        net.train(iter(graphs), 1, what="round 3")
+    message = r"^the loss of the shared weights is nan; lower child.learning_rate \(now 0.25\) or set child"
+    with pytest.raises(Diverged, match=message):
+        net.train(iter(graphs), 1)
 
 
 def test_a_retraining_that_diverges_says_what_to_look_at(data, execution, graphs):
     retraining = Retraining(RetrainConfig(epochs=2, batch_size=16), graphs[0], data, execution=execution, seed=0)
     retraining.child.weights.by_key["head"][1].bias.data.fill_(float("nan"))
-    with pytest.raises(RlnasError, match=r"retraining, epoch 1: the loss is nan; lower retrain.learning_rate"):
+    with pytest.raises(Diverged, match=r"retraining, epoch 1: the loss is nan; lower retrain.learning_rate"):
         retraining.train(lambda *_: None)
 
 
@@ -492,11 +432,11 @@ def test_resumed_training_equals_uninterrupted(execution, supernet, graphs, thro
     options = {**NOISY, "architectures_per_step": 2, "weight_decay": 0.01}
     through, stopped = (supernet(**options) for _ in range(2))
     supply = graphs * 5
-    through.train(iter(supply), done, what="test")
-    stopped.train(iter(supply), done, what="test")
+    through.train(iter(supply), done)
+    stopped.train(iter(supply), done)
     resumed = supernet(**options)
     resumed.restore(through_disk(stopped.state()))
-    losses = [net.train(iter(supply[2 * done :]), 5, what="test") for net in (through, resumed)]
+    losses = [net.train(iter(supply[2 * done :]), 5) for net in (through, resumed)]
     assert losses[0] == losses[1]
     assert same(named_tensors(through.weights), named_tensors(resumed.weights))
     assert same(through.trainer.state()["momentum"], resumed.trainer.state()["momentum"])
@@ -505,7 +445,7 @@ def test_resumed_training_equals_uninterrupted(execution, supernet, graphs, thro
 
 def test_every_part_of_the_state_is_needed(supernet, graphs, through_disk):
     net = supernet(**NOISY)
-    net.train(iter(graphs), 4, what="test")
+    net.train(iter(graphs), 4)
     state = through_disk(net.state())
     fresh = supernet(**NOISY).state()["trainer"]
     losses = {}
@@ -513,17 +453,17 @@ def test_every_part_of_the_state_is_needed(supernet, graphs, through_disk):
         changed = {**state["trainer"], **({} if part == "nothing" else {part: fresh[part]})}
         other = supernet(**NOISY)
         other.restore({**state, "trainer": changed})
-        losses[part] = other.train(iter(graphs), 3, what="test")
+        losses[part] = other.train(iter(graphs), 3)
     assert all(losses[part] != losses["nothing"] for part in losses if part != "nothing")
 
 
 def test_a_state_in_the_middle_of_an_epoch_is_a_snapshot(supernet, graphs, through_disk):
     net = supernet()
-    net.train(iter(graphs), 2, what="test")
+    net.train(iter(graphs), 2)
     state = net.state()
     kept = through_disk(state)
     order = state["trainer"]["batches"]["order"].clone()
-    net.train(iter(graphs), 4, what="test")
+    net.train(iter(graphs), 4)
     assert torch.equal(state["trainer"]["batches"]["order"], order)
     assert kept["trainer"]["steps"] == state["trainer"]["steps"] == 2
 
@@ -564,14 +504,13 @@ def test_retraining_learns(data, execution, graphs):
 # -- randomness --------------------------------------------------------------------------------------------
 
 
-def test_nothing_draws_from_torchs_global_generator(supernet, data, execution, graphs, graph_of):
+def test_nothing_draws_from_torchs_global_generator(supernet, data, execution, graphs, networks):
     before = torch.get_rng_state()
     net = supernet(**NOISY)
-    net.train(iter(graphs), 4, what="test")
+    net.train(iter(graphs), 4)
     for norm in ("batch", "recalibrate", "running"):
-        evaluator = SharedWeightsEvaluator(
-            EvaluatorConfig(images=8, norm=norm), net, data, lambda a: graph_of(SPACE, a), seed=0
-        )
+        config = SharedWeightsConfig(images=8, norm=norm)
+        evaluator = SharedWeightsEvaluator(config, net, data, networks(SPACE), seed=0)
         evaluator.evaluate([(2, 2, 2, 1)])
         evaluator.evaluate_fully([(1, 2, 2, 1)])
     config = RetrainConfig(epochs=1, batch_size=16, dropout=0.2, drop_path=0.2)
@@ -583,11 +522,12 @@ def test_nothing_draws_from_torchs_global_generator(supernet, data, execution, g
 def test_training_depends_on_the_seed_alone(data, execution, child_config, graphs):
     def trained(seed: int):
         net = Supernet(child_config(**NOISY), data, track_statistics=False, execution=execution, seed=seed)
-        return net.train(iter(graphs), 4, what="test")
+        return net.train(iter(graphs), 4)
 
     assert trained(1) == trained(1) != trained(2)
 
 
+@pytest.mark.thorough
 def test_retraining_is_one_graph_that_can_be_recorded(graphs, data, execution, monkeypatch):
     """What cuda_graphs records is traced here without CUDA: whole, backward too, and to the same weights."""
     real, calls = torch.compile, []

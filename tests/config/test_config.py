@@ -7,10 +7,22 @@ import re
 import pytest
 from omegaconf import OmegaConf
 
-from rlnas.config.build import build_config, build_space_config
+from rlnas.cli import _compose
+from rlnas.config.build import RENAMED, build_config, build_space_config
 from rlnas.config.composed import read_composed
 from rlnas.config.plain_data import flatten, to_dict
-from rlnas.config.schema import OPEN_GROUPS, SPACE_CONFIGS, Config, NasrlConfig, NasrlFactoredConfig
+from rlnas.config.schema import (
+    EVALUATOR_CONFIGS,
+    NAMED_GROUPS,
+    OPEN_GROUPS,
+    SPACE_CONFIGS,
+    Config,
+    NasrlConfig,
+    NasrlFactoredConfig,
+    OwnConfig,
+    SharedWeightsConfig,
+    StandaloneConfig,
+)
 from rlnas.errors import RlnasError
 
 
@@ -28,6 +40,7 @@ def fields(schema, prefix: str = "") -> list[tuple[str, dataclasses.Field]]:
 EVERY = [
     *fields(Config),
     *((f"space.{key}", item) for key, item in fields(NasrlConfig)),
+    *((f"evaluator.{key}", item) for key, item in fields(SharedWeightsConfig)),
 ]
 RANGED = [(key, item) for key, item in EVERY if "low" in item.metadata]
 CHOSEN = [(key, item) for key, item in EVERY if "choices" in item.metadata]
@@ -63,6 +76,7 @@ def test_the_defaults_are_valid():
     assert build_config({}) == Config()
 
 
+@pytest.mark.variants(20)
 @ranged
 def test_a_number_below_its_range_is_refused(key, item):
     low, above = item.metadata["low"], item.metadata["above"]
@@ -70,6 +84,7 @@ def test_a_number_below_its_range_is_refused(key, item):
         build_config(nested(key, low if above else low - 1))
 
 
+@pytest.mark.variants(19)
 @bounded
 def test_a_number_above_its_range_is_refused(key, item):
     high = item.metadata["high"]
@@ -77,6 +92,7 @@ def test_a_number_above_its_range_is_refused(key, item):
         build_config(nested(key, type(item.default)(high + 1)))
 
 
+@pytest.mark.variants(14)
 @ranged
 def test_the_bounds_themselves_are_allowed(key, item):
     low, high, above = (item.metadata[name] for name in ("low", "high", "above"))
@@ -89,6 +105,7 @@ def test_the_bounds_themselves_are_allowed(key, item):
         assert get(build_config(values), key) == value
 
 
+@pytest.mark.variants(23)
 @ranged
 def test_not_a_number_is_refused(key, item):
     with pytest.raises(RlnasError, match=key):
@@ -115,8 +132,6 @@ def test_a_value_outside_its_choices_is_refused(key, item):
 def test_every_choice_is_allowed(key, item):
     for choice in item.metadata["choices"]:
         values = nested(key, choice)
-        if (key, choice) == ("evaluator.name", "tabular"):
-            values |= {"space": {"name": "nas_bench_macro"}, "search": UNTRAINED}
         assert get(build_config(values), key) == choice
 
 
@@ -237,7 +252,8 @@ def test_flatten_writes_keys_as_on_the_command_line():
 
 
 def test_flattened_keys_are_those_of_the_fields():
-    assert set(flatten(to_dict(Config()))) >= {key for key, _ in fields(Config) if not key.startswith("space")}
+    known = {key for key, _ in fields(Config) if key not in (*NAMED_GROUPS, "objective.terms")}
+    assert set(flatten(to_dict(Config()))) >= known | {"space.layers", "evaluator.images", "objective.terms.accuracy"}
 
 
 @pytest.mark.parametrize("text", [None, "a: [", "\x00"])
@@ -250,4 +266,75 @@ def test_a_file_that_is_no_configuration_is_named(tmp_path, text):
 
 
 def test_the_open_groups_are_the_fields_that_take_any_entries():
-    assert sorted(OPEN_GROUPS) == sorted(key for key, item in fields(Config) if str(item.type).startswith("dict"))
+    found = [key for key, item in fields(Config) if str(item.type).startswith("dict")]
+    found += [f"{group}.{key}" for group in NAMED_GROUPS for key, item in fields(OwnConfig) if key != "name"]
+    assert sorted(OPEN_GROUPS) == sorted(found)
+
+
+# -- objective, evaluators and keys of earlier versions ----------------------------------------------------
+
+
+def test_terms_that_are_given_replace_the_default():
+    assert build_config({}).objective.terms == {"accuracy": 1.0}
+    assert build_config({"objective": {"terms": {"accuracy_cubed": 2}}}).objective.terms == {"accuracy_cubed": 2}
+    assert build_config({"objective": {"limits": {"flops": 3}}}).objective.terms == {"accuracy": 1.0}
+    assert build_config(_compose(["objective=accuracy_cubed"])).objective.terms == {"accuracy_cubed": 1.0}
+
+
+def test_terms_are_added_on_the_command_line():
+    config = build_config(
+        _compose(
+            [
+                "+objective.terms.skip_divergence={weight: -0.1, target: 0.3}",
+                "+objective.terms.params=-1e-8",
+                "+objective.limits.flops=2e7",
+            ]
+        )
+    ).objective
+    assert config.terms == {"accuracy": 1.0, "skip_divergence": {"weight": -0.1, "target": 0.3}, "params": -1e-8}
+    assert config.limits == {"flops": 2e7}
+
+
+@pytest.mark.parametrize("key", RENAMED)
+def test_a_key_of_an_earlier_version_says_what_it_is_now(key):
+    with pytest.raises(RlnasError, match=re.escape(f"unknown key {key}; it is now {RENAMED[key]}")):
+        build_config(nested(key, 1))
+
+
+@pytest.mark.parametrize("key", RENAMED)
+def test_what_it_is_now_can_be_typed(key):
+    now = RENAMED[key]
+    for word, number in {"WEIGHT": "0.1", "TARGET": "0.4", "MOST": "2e7"}.items():
+        now = now.replace(word, number)
+    assert build_config(_compose([now])).objective != Config().objective
+
+
+@pytest.mark.parametrize("name", EVALUATOR_CONFIGS)
+def test_an_evaluator_gets_its_own_options(name):
+    values = {"evaluator": {"name": name}}
+    if name == "tabular":
+        values |= {"space": {"name": "nas_bench_macro"}, "search": UNTRAINED}
+    assert type(build_config(values).evaluator) is EVALUATOR_CONFIGS[name]
+
+
+@pytest.mark.parametrize(("key", "item"), [(k, i) for k, i in fields(StandaloneConfig) if "low" in i.metadata])
+def test_the_stand_alone_evaluator_checks_its_ranges_too(key, item):
+    low = item.metadata["low"] - 1
+    with pytest.raises(RlnasError, match=rf"evaluator.{key} is {low:g}, expected a number {bounds(item)}"):
+        build_config({"evaluator": {"name": "standalone", key: int(low)}})
+
+
+@pytest.mark.parametrize("group", NAMED_GROUPS)
+def test_a_class_of_one_s_own_has_its_arguments_in_options(group):
+    config = build_config({group: {"name": "my.package.Mine", "options": {"depth": 3}}})
+    assert getattr(config, group) == OwnConfig("my.package.Mine", {"depth": 3})
+    with pytest.raises(RlnasError, match=rf"unknown key {group}.depth"):
+        build_config({group: {"name": "my.package.Mine", "depth": 3}})
+    with pytest.raises(RlnasError, match=rf"{group}.name is 'mine', expected one of .*{group}=yours {group}.name="):
+        build_config({group: {"name": "mine"}})
+
+
+def test_shared_weights_that_nothing_would_train_are_refused():
+    with pytest.raises(RlnasError, match=r"search.warmup_epochs and search.epochs_per_round are both 0"):
+        build_config({"search": UNTRAINED})
+    assert build_config({"search": UNTRAINED, "evaluator": {"name": "standalone"}}).search.warmup_epochs == 0

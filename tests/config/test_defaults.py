@@ -14,14 +14,15 @@ from rlnas.cli import CONF, _compose
 from rlnas.config.build import build_config, build_space_config
 from rlnas.config.plain_data import to_dict
 from rlnas.config.presets import space_options
-from rlnas.config.schema import SPACE_CONFIGS, Config
+from rlnas.config.schema import EVALUATOR_CONFIGS, NAMED_GROUPS, SPACE_CONFIGS, Config, OwnConfig
 from rlnas.controllers.lstm_policy import LstmPolicy
 from rlnas.controllers.make import ALGORITHMS, STRATEGIES
-from rlnas.spaces import NETWORK_SPACES
+from rlnas.spaces import NasrlFactoredSpace, NasrlSpace, make_space
 
 GROUPS = [item.name for item in dataclasses.fields(Config) if dataclasses.is_dataclass(item.type)]
 OPTIONS = {path.stem: path for path in sorted((CONF / "space").glob("*.yaml"))}
-PRESETS = sorted(set(OPTIONS) - set(SPACE_CONFIGS))
+PRESETS = sorted(set(OPTIONS) - set(SPACE_CONFIGS) - {"yours"})
+NETWORK_SPACES = {"nasrl": NasrlSpace, "nasrl_factored": NasrlFactoredSpace}
 UNTRAINED = ["evaluator=tabular", "search=tabular"]
 # constructor arguments of an algorithm, which no dataclass knows
 OF_ALGORITHMS = {"controller": ("params", "policy_params")}
@@ -45,7 +46,8 @@ def test_there_are_groups_and_presets_to_compare():
     assert {"nasrl_small", "nasrl_enas"} <= set(PRESETS)
 
 
-@pytest.mark.parametrize("group", [*GROUPS, "space"])
+@pytest.mark.variants(5)
+@pytest.mark.parametrize("group", [*GROUPS, *NAMED_GROUPS])
 def test_a_bare_run_has_the_defaults_of_the_dataclasses(group):
     composed, default = (to_dict(config)[group] for config in (build_config(_compose([])), Config()))
     for key in OF_ALGORITHMS.get(group, ()):
@@ -57,7 +59,7 @@ def test_a_bare_run_has_the_defaults_of_the_dataclasses(group):
 def test_and_so_have_the_keys_outside_of_groups():
     composed, default = build_config(_compose([])), Config()
     for item in dataclasses.fields(Config):
-        if item.name not in (*GROUPS, "space"):
+        if item.name not in (*GROUPS, *NAMED_GROUPS):
             assert getattr(composed, item.name) == getattr(default, item.name), item.name
 
 
@@ -72,6 +74,28 @@ def test_every_key_stands_in_conf(group):
 def test_the_option_of_a_space_has_the_defaults_of_its_dataclass(name):
     assert option(name) == build_space_config({"name": name}) == SPACE_CONFIGS[name]()
     assert set(OmegaConf.load(OPTIONS[name])) == {item.name for item in dataclasses.fields(SPACE_CONFIGS[name])}
+
+
+@pytest.mark.parametrize("name", EVALUATOR_CONFIGS)
+def test_the_option_of_an_evaluator_has_the_defaults_of_its_dataclass(name):
+    given = OmegaConf.to_container(OmegaConf.load(CONF / "evaluator" / f"{name}.yaml"))
+    assert given == dataclasses.asdict(EVALUATOR_CONFIGS[name]())
+
+
+@pytest.mark.parametrize("group", NAMED_GROUPS)
+def test_the_option_for_a_class_of_one_s_own_has_its_defaults(group):
+    given = OmegaConf.to_container(OmegaConf.load(CONF / group / "yours.yaml"))
+    name = given.pop("name")
+    default = dataclasses.asdict(OwnConfig())
+    assert default.pop("name") is None
+    assert "." in str(name) or str(name) in ("None", "???")
+    assert given == default
+
+
+def test_the_spaces_of_networks_are_those_that_build_some():
+    built = {n for n in SPACE_CONFIGS if n not in ("table", "nas_bench_macro")}
+    assert built == set(NETWORK_SPACES)
+    assert all(type(make_space(SPACE_CONFIGS[name]())) is NETWORK_SPACES[name] for name in built)
 
 
 @pytest.mark.parametrize("name", NETWORK_SPACES)

@@ -56,6 +56,7 @@ def test_a_pasted_command_names_the_very_folder(name: str) -> None:
 
 
 @given(NAMES)
+@example("\\\n")
 def test_a_text_that_is_no_path_stays_as_it_is(name: str) -> None:
     assert as_hydra_composes(override("space.reward", name)) == name
 

@@ -14,16 +14,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from stable_baselines3 import PPO
 from stable_baselines3.common.buffers import ReplayBuffer
-from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.running_mean_std import RunningMeanStd
 
-from rlnas.config.schema import ControllerConfig
-from rlnas.controllers import make_controller
 from rlnas.controllers.attributes import Unsavable, encode, put_back, restored
 from rlnas.controllers.sb3 import Sb3Controller
 from rlnas.errors import RlnasError
 from rlnas.seeding import global_rng_state, set_global_rng_state
 from rlnas.spaces import NasrlSpace
+from tests.turns import controller_of, run
 
 SPACE = NasrlSpace(3, ("conv1x1", "conv3x3", "max_pool3x3"), filters=4, reductions=1)
 plain = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text() | st.binary()
@@ -228,9 +226,8 @@ class Priorities(ReplayBuffer):
 
 def test_a_replay_buffer_s_own_state_is_restored(scorer, through_disk):
     params = {"buffer_size": 50, "learning_starts": 5, "batch_size": 4, "replay_buffer_class": Priorities}
-    config = ControllerConfig(algorithm="dqn", episodes=2, params=params)
-    first, second = (make_controller(config, SPACE, scorer(SPACE), seed=0) for _ in range(2))
-    first.learn(2 * 10 * first.env.episodes.length, Capture(first, -1))
+    first, second = (controller_of(scorer(SPACE), algorithm="dqn", episodes=2, params=params) for _ in range(2))
+    run(first, 2 * 10)
     second.restore(through_disk(first.state()))
     assert second.model.replay_buffer.added == first.model.replay_buffer.added > 10
     np.testing.assert_array_equal(second.model.replay_buffer.priorities, first.model.replay_buffer.priorities)
@@ -288,24 +285,8 @@ class Declared(Locked):
         self.count = state["count"]
 
 
-class Capture(BaseCallback):
-    def __init__(self, controller: Sb3Controller, at: int, through_disk: Any = None):
-        super().__init__()
-        self.controller, self.at, self.through_disk = controller, at, through_disk
-        self.rollouts, self.state = 0, None
-
-    def _on_rollout_start(self) -> None:
-        if self.rollouts == self.at:
-            self.state = self.through_disk({"controller": self.controller.state(), "rng": global_rng_state()})
-        self.rollouts += 1
-
-    def _on_step(self) -> bool:
-        return True
-
-
 def made(scorer, name: str) -> Sb3Controller:
-    config = ControllerConfig(algorithm=f"{__name__}.{name}", episodes=4, params={"n_epochs": 1})
-    return make_controller(config, SPACE, scorer(SPACE), seed=0)
+    return controller_of(scorer(SPACE), algorithm=f"{__name__}.{name}", episodes=4, params={"n_epochs": 1})
 
 
 @pytest.fixture
@@ -319,19 +300,21 @@ def importable(monkeypatch):
 
 
 def seen_after_resuming(scorer, through_disk, name: str, forget: str | None = None):
-    through = made(scorer, name)
-    total = 40 * through.env.episodes.length
-    capture = Capture(through, 4, through_disk)
-    through.learn(total, capture)
-    state = capture.state
+    through, resumed = made(scorer, name), made(scorer, name)
+    states = []
+
+    def capture(number: int) -> None:
+        if number == 4:
+            states.append(through_disk({"controller": through.state(), "rng": global_rng_state()}))
+
+    expected = run(through, 40, capture)
+    (state,) = states
     if forget:
         del state["controller"]["attributes"]["model"][forget]
-    resumed = made(scorer, name)
     resumed.restore(state["controller"])
     set_global_rng_state(state["rng"])
-    resumed.learn(total, Capture(resumed, -1))
-    found = resumed.env.scorer.evaluator.seen
-    return through, resumed, through.env.scorer.evaluator.seen[-len(found) :], found
+    found = run(resumed, 40, already=16)
+    return through, resumed, expected[-len(found) :], found
 
 
 @pytest.mark.usefixtures("importable")
@@ -344,6 +327,7 @@ def test_a_user_s_state_is_found_and_goes_on_bit_for_bit(scorer, through_disk):
         assert torch.equal(value, resumed.model.policy.state_dict()[key])
 
 
+@pytest.mark.variants(4)
 @pytest.mark.usefixtures("importable")
 @pytest.mark.parametrize("name", ["visits", "noise", "scale", "memory", "judge", "judge_optimizer"])
 def test_without_any_part_of_it_the_run_would_be_another(scorer, through_disk, name):

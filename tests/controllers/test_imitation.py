@@ -8,14 +8,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rlnas.config.schema import ControllerConfig, ImitationConfig, RewardConfig
-from rlnas.controllers import make_controller
+from rlnas.config.schema import ImitationConfig, ObjectiveConfig
 from rlnas.envs import NASEnv, NASVecEnv
-from rlnas.evaluators import Score
-from rlnas.means import Means
-from rlnas.objective import Scorer, Shaping
+from rlnas.envs.scorer import Scorer
+from rlnas.evaluators import Evaluator, Score
+from rlnas.objective import Means, Objective
 from rlnas.spaces import NasrlSpace
-from tests.controllers.test_learning import SPACE, Still, goes_on_exactly, learn, make
+from tests.controllers.test_learning import SPACE, goes_on_exactly, learn, make
+from tests.turns import controller_of, run
 
 WEIGHT = 0.7
 EPISODES = 6
@@ -129,6 +129,7 @@ def test_the_queue_holds_the_mean_of_the_unscaled_rewards(scorer, name, monkeypa
     assert sum(count for _, count in expected.known.values()) == 5 * EPISODES
 
 
+@pytest.mark.variants(4)
 @pytest.mark.parametrize("name", IMITATORS)
 def test_it_goes_on_bit_for_bit(scorer, through_disk, name):
     options = {**IMITATORS[name], "imitation": ImitationConfig(weight=WEIGHT, best=3)}
@@ -157,7 +158,7 @@ def test_off_it_is_as_if_it_did_not_exist(scorer, name):
     assert off.companions == []
     learn(off, 5 * EPISODES)
     bare = imitator(scorer, name, weight=0.0).model  # driven by stable-baselines3 alone
-    bare.learn(5 * EPISODES * off.env.episodes.length, Still())
+    bare.learn(5 * EPISODES * off.env.episodes.length)
     on = imitator(scorer, name)
     learn(on, 5 * EPISODES)
     parameters = [list(model.policy.parameters()) for model in (off.model, bare, on.model)]
@@ -166,7 +167,7 @@ def test_off_it_is_as_if_it_did_not_exist(scorer, name):
     assert off.env.scorer.evaluator.seen == bare.env.scorer.evaluator.seen
 
 
-class Rare:
+class Rare(Evaluator):
     """The eighth power of the share of decisions that are the target's: nearly all architectures are worth nothing."""
 
     def __init__(self, target):
@@ -175,22 +176,24 @@ class Rare:
 
     def evaluate(self, architectures) -> list[Score]:
         self.seen += architectures
-        return [Score(float(np.mean(np.equal(one, self.target)) ** 8)) for one in architectures]
+        return [Score({"accuracy": float(np.mean(np.equal(one, self.target)) ** 8)}) for one in architectures]
 
 
+@pytest.mark.thorough
 def test_a_rare_optimum_is_found_sooner_than_without():
     space = NasrlSpace(5, ("conv1x1", "conv3x3", "max_pool3x3"), filters=4, reductions=1)  # 15,552 architectures
     limit = 150
 
     def until_found(weight: float, seed: int) -> int:
         rare = Rare(space.unrank(2 * space.size // 3))
-        config = ControllerConfig(
+        controller = controller_of(
+            Scorer(rare, Objective(ObjectiveConfig(), space)),
+            seed,
             algorithm="a2c",
             params={"learning_rate": 0.003, "gamma": 1.0, "normalize_advantage": True},
             imitation=ImitationConfig(weight=weight),
         )
-        controller = make_controller(config, space, Scorer(rare, Shaping(RewardConfig(), space)), seed=seed)
-        controller.learn(limit * space.steps, Still())
+        run(controller, limit)
         return rare.seen.index(rare.target) if rare.target in rare.seen else limit
 
     seeds = range(5)
@@ -202,12 +205,12 @@ def test_a_rare_optimum_is_found_sooner_than_without():
 def test_the_best_are_in_order_of_their_means_then_of_age(seen, count):
     means = Means()
     for code, value in seen:
-        means.add((code,), value)
+        means.add(SPACE.unrank(code), value)
     expected = sorted(means.known, key=lambda one: -means.mean(one))  # stable: the first seen stays in front
     assert means.best(count) == expected[:count]
     again = Means()
-    again.restore(means.state())
+    again.restore(means.state(SPACE), SPACE)
     assert again.best(count) == expected[:count]
     for each in (means, again):
-        each.add((3,), 1.5)
+        each.add(SPACE.unrank(3), 1.5)
     assert means.best(6) == again.best(6)

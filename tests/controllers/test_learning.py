@@ -7,15 +7,16 @@ import pytest
 import stable_baselines3
 import torch
 import yaml
-from stable_baselines3.common.callbacks import BaseCallback
 
 from rlnas.cli import CONF
 from rlnas.config.build import build_config
-from rlnas.config.schema import ControllerConfig, ImitationConfig
-from rlnas.controllers import ALGORITHMS, make_controller
+from rlnas.config.schema import ImitationConfig
+from rlnas.controllers import ALGORITHMS, Problem, make_controller
 from rlnas.errors import RlnasError
-from rlnas.seeding import global_rng_state, set_global_rng_state
 from rlnas.spaces import NasrlFactoredSpace, NasrlSpace
+from tests import turns
+from tests.command import by_default
+from tests.turns import controller_of, run, scorer_of
 
 SPACE = NasrlSpace(4, ("conv1x1", "conv3x3", "max_pool3x3"), filters=4, reductions=1)  # 648 architectures
 TARGET = SPACE.parse("conv3x3 max_pool3x3 conv1x1+1 max_pool3x3+2")
@@ -52,25 +53,18 @@ OFF_POLICY["qrdqn"]["policy_params"] = {"n_quantiles": 8}
 SHIPPED = ["evolution", "local_search", "genetic", "trpo", "dqn", "qrdqn"]
 
 
-class Still(BaseCallback):
-    """Does nothing."""
-
-    def _on_step(self) -> bool:
-        return True
-
-
 def make(scorer, options: dict[str, Any], *, space=SPACE, target=TARGET, seed: int = 0, episodes: int = EPISODES):
-    return make_controller(ControllerConfig(episodes=episodes, **options), space, scorer(space, target), seed=seed)
+    return controller_of(scorer(space, target), seed, episodes=episodes, **options)
 
 
 def learn(controller, architectures: int) -> np.ndarray:
-    """The reward of every architecture scored while learning on so many of them."""
-    controller.learn(architectures * controller.env.episodes.length, Still())
-    evaluator = controller.env.scorer.evaluator
-    return np.array([np.mean(np.equal(a, evaluator.target)) for a in evaluator.seen])
+    """The accuracy of every architecture scored while learning on so many of them."""
+    target = scorer_of(controller).evaluator.target
+    return np.array([np.mean(np.equal(a, target)) for a in run(controller, architectures)])
 
 
-@pytest.mark.parametrize("name", LEARNERS)
+@pytest.mark.variants(1)
+@pytest.mark.parametrize("name", by_default(LEARNERS, "ppo", "reinforce_lstm"))
 def test_a_learner_finds_the_best_and_ends_far_above_random(scorer, name):
     controller = make(scorer, LEARNERS[name])
     rewards = learn(controller, 640)
@@ -88,30 +82,30 @@ def test_random_search_finds_the_best_but_does_not_get_better(scorer):
     assert abs(rewards[-640:].mean() - expected) < 0.04
 
 
-@pytest.mark.parametrize("name", SHIPPED)
+@pytest.mark.parametrize("name", by_default(SHIPPED, "evolution", "trpo"))
 def test_the_shipped_settings_find_the_best_within_hundreds(scorer, name):
     values = yaml.safe_load((CONF / "controller" / f"{name}.yaml").read_text(encoding="utf-8"))
     config = build_config({"controller": values}).controller
-    controller = make_controller(config, SPACE, scorer(SPACE, TARGET), seed=0)
+    controller = make_controller(config, Problem(SPACE, scorer(SPACE, TARGET), 0))
     rewards = learn(controller, 200 if name in OFF_POLICY else 120)
     assert rewards.max() == 1.0
     assert rewards[-40:].mean() > 0.55  # random: 0.40
 
 
-@pytest.mark.parametrize("name", LEARNERS)
+@pytest.mark.parametrize("name", by_default(LEARNERS, "ppo"))
 def test_without_a_learning_rate_nothing_is_learned(scorer, name):
     options = {**LEARNERS[name], "params": {**LEARNERS[name]["params"], "learning_rate": 1e-12}}
     assert learn(make(scorer, options), 320)[-160:].mean() < 0.5
 
 
-@pytest.mark.parametrize("name", ["ppo", "reinforce_lstm"])
+@pytest.mark.parametrize("name", by_default(["ppo", "reinforce_lstm"], "ppo"))
 def test_a_factored_space_is_learned_too(scorer, name):
     space = NasrlFactoredSpace(3, (1, 3), (1, 3), (4, 8))
     rewards = learn(make(scorer, LEARNERS[name], space=space, target=space.unrank(700)), 640)
     assert rewards[-160:].mean() > 0.75  # random: one half
 
 
-@pytest.mark.parametrize("algorithm", ["maskable_ppo", "a2c"])
+@pytest.mark.parametrize("algorithm", by_default(["maskable_ppo", "a2c"], "a2c"))
 def test_decisions_one_by_one_are_learned_too(scorer, algorithm):
     rewards = learn(make(scorer, {**LEARNERS[algorithm], "step_unit": "decision"}), 640)
     assert rewards[-160:].mean() > 0.6
@@ -121,12 +115,13 @@ def test_decisions_one_by_one_are_learned_too(scorer, algorithm):
 def test_samples_are_architectures_drawn_without_learning_or_scoring(scorer, name):
     controller = make(scorer, EVERY[name])
     learn(controller, EPISODES)
-    before = len(controller.env.scorer.evaluator.calls)
+    evaluator = scorer_of(controller).evaluator
+    before = len(evaluator.calls)
     drawn = controller.sample(33)
     assert [SPACE.check(architecture) for architecture in drawn] == drawn
     assert len(drawn) == 33
     assert len(set(drawn)) > 10
-    assert len(controller.env.scorer.evaluator.calls) == before
+    assert len(evaluator.calls) == before
 
 
 @pytest.mark.parametrize("name", LEARNERS)
@@ -143,46 +138,38 @@ def test_the_same_seed_gives_the_same_rewards(scorer):
     assert rewards[0] == rewards[1] != rewards[2]
 
 
+class Endless(turns.Turns):
+    """No budget but a clock: as many batches as one likes."""
+
+    def batches(self, size: int) -> int:
+        return 10**9
+
+
+@pytest.mark.parametrize("name", ["ppo", "recurrent_ppo", "evolution", "dqn"])
+def test_a_search_ends_where_the_loop_says(scorer, name):
+    controller = make(scorer, {**EVERY, **OFF_POLICY}[name], episodes=4)
+    loop = Endless(scorer_of(controller), 20)
+    controller.run(loop)
+    assert len(scorer_of(controller).evaluator.seen) == 20
+
+
+@pytest.mark.parametrize("name", ["ppo", "maskable_ppo", "evolution"])
+def test_the_loop_is_asked_before_each_batch(scorer, name):
+    controller, scored = make(scorer, EVERY[name], episodes=4), []
+    run(controller, 20, lambda number: scored.append(len(scorer_of(controller).evaluator.seen)))
+    assert scored == [0, 4, 8, 12, 16, 20]
+
+
 # -- exact states ------------------------------------------------------------------------------------------
 
 
-class Capture(BaseCallback):
-    """The exact state at the start of the rollout that begins after `at` of them."""
-
-    def __init__(self, controller, at: int, through_disk):
-        super().__init__()
-        self.through_disk = through_disk
-        self.controller = controller
-        self.at = at
-        self.rollouts = 0
-        self.state: Any = None
-
-    def _on_rollout_start(self) -> None:
-        if self.rollouts == self.at:
-            state = {"controller": self.controller.state(), "rng": global_rng_state()}
-            self.state = self.through_disk(state)
-        self.rollouts += 1
-
-    def _on_step(self) -> bool:
-        return True
-
-
 def goes_on_exactly(scorer, through_disk, options: dict[str, Any], rollouts: int, architectures: int, episodes: int):
-    through = make(scorer, options, episodes=episodes)
-    total = architectures * through.env.episodes.length
-    capture = Capture(through, rollouts, through_disk)
-    through.learn(total, capture)
-    state = capture.state
-    resumed = make(scorer, options, episodes=episodes)
-    resumed.restore(state["controller"])
-    set_global_rng_state(state["rng"])
-    resumed.learn(total, Still())
-    expected, found = through.env.scorer.evaluator.seen, resumed.env.scorer.evaluator.seen
-    assert 0 < len(found) < len(expected)
-    assert found == expected[-len(found) :]
-    return through, resumed
+    return turns.goes_on_exactly(
+        lambda: make(scorer, options, episodes=episodes), through_disk, rollouts, architectures
+    )
 
 
+@pytest.mark.variants(2)
 @pytest.mark.parametrize("name", EVERY)
 @pytest.mark.parametrize("rollouts", [1, 3])
 def test_a_restored_controller_goes_on_bit_for_bit(scorer, through_disk, name, rollouts):
@@ -200,6 +187,7 @@ def test_a_search_goes_on_bit_for_bit_in_any_batch_and_at_any_time(scorer, throu
     goes_on_exactly(scorer, through_disk, SEARCHES[name], rollouts, 105, episodes)
 
 
+@pytest.mark.variants(3)
 @pytest.mark.parametrize("name", OFF_POLICY)
 @pytest.mark.parametrize(("episodes", "rollouts"), [(4, 5), (4, 40), (1, 50)])
 def test_an_off_policy_algorithm_goes_on_bit_for_bit(scorer, through_disk, name, episodes, rollouts):
@@ -234,7 +222,7 @@ def test_an_algorithm_of_discrete_actions_gets_decisions_by_itself(scorer):
 
 @pytest.mark.parametrize(
     ("options", "unit"),
-    [({}, "decision"), ({"step_unit": "layer"}, "layer"), (LSTM, "layer"), ({"algorithm": "random"}, "decision")],
+    [({}, "decision"), ({"step_unit": "layer"}, "layer"), (LSTM, "layer"), ({"algorithm": "a2c"}, "decision")],
 )
 def test_where_a_layer_is_one_decision_the_actions_are_discrete(scorer, options, unit):
     narrow = NasrlSpace(1, ("conv1x1", "conv3x3", "max_pool3x3"), filters=4, reductions=0)
@@ -300,7 +288,7 @@ SOME = ImitationConfig(weight=0.5)
         ({"policy_params": {"depth": 1}}, "controller ppo with policy MlpPolicy refused its options: .*depth"),
         (
             {"algorithm": "reinforce", "params": {"skip_weight": 0.5}},
-            "controller.params.skip_weight needs controller.policy=lstm; for other policies use reward.skip_weight",
+            "controller.params.skip_weight needs controller.policy=lstm; .*objective.terms.skip_divergence",
         ),
         (
             {"algorithm": "reinforce", "params": {"baseline_decay": 1.0}},

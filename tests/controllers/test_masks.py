@@ -5,18 +5,18 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from stable_baselines3.common.callbacks import BaseCallback
 
-from rlnas.config.schema import ControllerConfig, RewardConfig
-from rlnas.controllers import make_controller
+from rlnas.config.schema import ObjectiveConfig
 from rlnas.controllers.replay_rewards import ReplayRewards
+from rlnas.envs.scorer import Scorer
 from rlnas.errors import RlnasError
-from rlnas.evaluators import Score
-from rlnas.objective import Scorer, Shaping
-from rlnas.spaces import Architecture, NasrlSpace, Space
+from rlnas.evaluators import Evaluator, Score
+from rlnas.objective import Objective
+from rlnas.spaces import Architecture, IndependentSpace, NasrlSpace, Space
+from tests.turns import controller_of, run
 
 
-class Columns(Space):
+class Columns(IndependentSpace):
     """Decisions of different widths, one a step, as in a table."""
 
     name = "columns"
@@ -31,16 +31,15 @@ class Columns(Space):
         return self.check([int(value) for value in text.split(",")])
 
 
-class Sums:
+class Sums(Evaluator):
     """The reward is the sum of the choices, the same at every query."""
 
     def evaluate(self, architectures):
-        return [Score(float(sum(architecture))) for architecture in architectures]
+        return [Score({"accuracy": float(sum(architecture))}) for architecture in architectures]
 
 
 def made(space: Space, scale: str = "none", **options: Any):
-    config = ControllerConfig(**options)
-    return make_controller(config, space, Scorer(Sums(), Shaping(RewardConfig(scale=scale), space)), seed=0)
+    return controller_of(Scorer(Sums(), Objective(ObjectiveConfig(), space), scale), **options)
 
 
 def first_choices(drawn: list[Architecture], column: int, choices: int) -> list[float]:
@@ -117,43 +116,37 @@ def test_masks_cannot_be_left_out_where_they_are_built_in(options):
 # -- rewards in a replay buffer ----------------------------------------------------------------------------
 
 
-class Values:
+class Values(Evaluator):
     """Rewards that rise from query to query, so that early ranks fall."""
 
     def __init__(self):
         self.count = 0
+        self.seen: list[Architecture] = []
+        self.values: list[float] = []
 
     def evaluate(self, architectures):
         self.count += len(architectures)
-        return [Score(float(sum(architecture)) + 0.01 * self.count) for architecture in architectures]
+        values = [float(sum(architecture)) + 0.01 * self.count for architecture in architectures]
+        self.seen += architectures
+        self.values += values
+        return [Score({"accuracy": value}) for value in values]
 
 
 def learned(scale: str, buffer_size: int = 400, algorithm: str = "dqn"):
     space = Columns(4, 2, 3)
-    config = ControllerConfig(
+    scorer = Scorer(Values(), Objective(ObjectiveConfig(), space), scale)
+    controller = controller_of(
+        scorer,
         algorithm=algorithm,
         episodes=2,
         params={"buffer_size": buffer_size, "learning_starts": 10, "batch_size": 8, "train_freq": 3},
     )
-    scorer = Scorer(Values(), Shaping(RewardConfig(scale=scale), space))
-    controller = make_controller(config, space, scorer, seed=0)
-
-    class Still(BaseCallback):
-        def __init__(self):
-            super().__init__()
-            self.finished: list[tuple[Architecture, float]] = []
-
-        def _on_step(self) -> bool:
-            for info in self.locals["infos"]:
-                if "reward" in info:
-                    self.finished.append((space.parse(info["architecture"]), info["reward"]))
-            return True
-
-    seen = Still()
-    controller.learn(2 * 3 * 60, seen)
-    return controller, scorer.scale, seen.finished
+    run(controller, 2 * 60)
+    finished = list(zip(scorer.evaluator.seen, scorer.evaluator.values, strict=True))
+    return controller, scorer.scale, finished
 
 
+@pytest.mark.variants(3)
 @pytest.mark.parametrize("scale", ["rank", "mean_rank", "standard"])
 @pytest.mark.parametrize("buffer_size", [400, 50])
 @pytest.mark.parametrize("algorithm", ["dqn", "stable_baselines3.DQN"])
@@ -162,7 +155,7 @@ def test_stored_rewards_are_those_of_today_s_scale(scale, buffer_size, algorithm
     buffer = controller.model.replay_buffer
     assert buffer.full == (buffer_size == 50)
     stored = buffer.rewards[buffer.dones == 1]
-    expected = [today.value(architecture, reward) for architecture, reward in finished]
+    expected = [today.reward(architecture, reward) for architecture, reward in finished]
     np.testing.assert_allclose(np.sort(stored), np.sort(np.float32(expected[-len(stored) :])), rtol=1e-6)
     assert (buffer.rewards[buffer.dones == 0] == 0).all()
 
@@ -171,5 +164,5 @@ def test_as_they_were_stored_the_rewards_would_be_stale(monkeypatch):
     monkeypatch.setattr(ReplayRewards, "rescale", lambda self: None)
     controller, today, finished = learned("rank")
     buffer = controller.model.replay_buffer
-    expected = [today.value(architecture, reward) for architecture, reward in finished]
+    expected = [today.reward(architecture, reward) for architecture, reward in finished]
     assert np.abs(np.sort(buffer.rewards[buffer.dones == 1]) - np.sort(expected)).max() > 0.1

@@ -7,9 +7,8 @@ import pytest
 import torch
 from stable_baselines3.common.callbacks import BaseCallback
 
-from rlnas.config.schema import ControllerConfig
-from rlnas.controllers import make_controller
 from rlnas.spaces import NasrlSpace
+from tests.turns import controller_of, run
 
 SPACE = NasrlSpace(4, ("conv1x1", "conv3x3", "max_pool3x3"), filters=4, reductions=1)
 EPISODES, ENTROPY, DECAY = 5, 0.3, 0.8
@@ -70,18 +69,13 @@ class Recorder(BaseCallback):
         )
 
 
-class Nothing(BaseCallback):
-    def _on_step(self) -> bool:
-        return True
-
-
 @pytest.fixture(params=["lstm", "MlpPolicy"])
 def recorded(request, scorer) -> tuple[Any, Recorder]:
     """Three updates, with the clipping of gradients out of reach."""
     params = {"ent_coef": ENTROPY, "baseline_decay": DECAY, "max_grad_norm": 1e9, "learning_rate": 0.05}
-    config = ControllerConfig(algorithm="reinforce", policy=request.param, episodes=EPISODES, params=params)
-    controller, recorder = make_controller(config, SPACE, scorer(SPACE), seed=0), Recorder()
-    controller.learn(3 * EPISODES * SPACE.layers, recorder)
+    options = {"policy": request.param, "episodes": EPISODES, "params": params}
+    controller, recorder = controller_of(scorer(SPACE), algorithm="reinforce", **options), Recorder()
+    controller.model.learn(3 * EPISODES * SPACE.layers, recorder)
     return controller, recorder
 
 
@@ -109,11 +103,9 @@ def test_the_baseline_by_hand():
 
 
 def one_batch(scorer, **params) -> Any:
-    config = ControllerConfig(
-        algorithm="reinforce", policy="lstm", episodes=2, params={"baseline_decay": 0.5, **params}
-    )
-    controller = make_controller(config, SPACE, scorer(SPACE), seed=3)
-    controller.learn(2 * SPACE.layers, Nothing())
+    options = {"policy": "lstm", "episodes": 2, "params": {"baseline_decay": 0.5, **params}}
+    controller = controller_of(scorer(SPACE), 3, algorithm="reinforce", **options)
+    run(controller, 2)
     return controller
 
 
@@ -134,24 +126,25 @@ def test_the_gradient_is_clipped(scorer):
     assert norms[1] == pytest.approx(1e-3, rel=1e-2) != pytest.approx(norms[0], rel=1e-2)
 
 
+@pytest.mark.variants(1)
 @pytest.mark.parametrize(("weight", "target"), [(0.0, 0.4), (1.0, 0.1), (1.0, 0.85)])
 def test_skip_weight_pulls_the_skip_rate_to_its_target(scorer, weight, target):
     space = NasrlSpace(6, ("conv1x1", "conv3x3"), filters=4)
-    config = ControllerConfig(
+    all_worth_nothing = scorer(space, (-1,) * len(space.choices))
+    controller = controller_of(
+        all_worth_nothing,
         algorithm="reinforce",
         policy="lstm",
         episodes=8,
         params={"learning_rate": 0.02, "skip_weight": weight},
         policy_params={"hidden_size": 16, "skip_target": target, "init_range": 0.3},
     )
-    nothing_pays = scorer(space, (-1,) * len(space.choices))
-    controller = make_controller(config, space, nothing_pays, seed=0)
 
     def rate() -> float:
-        return float(np.mean([len(space.skips(a)) for a in controller.sample(200)])) / 10
+        return float(np.mean([space.features(a)["skip_rate"] for a in controller.sample(200)]))
 
     before = rate()
-    controller.learn(40 * 8 * space.layers, Nothing())
+    run(controller, 40 * 8)
     assert abs(before - 0.5) < 0.1
     assert abs(rate() - (target if weight else before)) < 0.08
 

@@ -9,15 +9,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rlnas.config.schema import ControllerConfig
-from rlnas.controllers import STRATEGIES, make_controller
+from rlnas.controllers import STRATEGIES, strategy
 from rlnas.controllers.evolution import Evolution
 from rlnas.controllers.genetic import Genetic
 from rlnas.controllers.local_search import LocalSearch
-from rlnas.envs import NASVecEnv
-from rlnas.means import Means
+from rlnas.envs.scorer import Outcome
+from rlnas.errors import RlnasError
+from rlnas.evaluators import Score
+from rlnas.objective import Means
 from rlnas.spaces import NasrlSpace
-from tests.controllers.test_learning import Still
+from tests.turns import controller_of, run
 
 SPACE = NasrlSpace(4, ("conv1x1", "conv3x3", "max_pool3x3"), filters=4, reductions=1)  # 648 architectures
 BOWL = SPACE.unrank(400)  # the best one of `likeness`
@@ -35,17 +36,25 @@ def likeness(architecture) -> float:
     return -float(distance(architecture, BOWL))
 
 
+def outcomes(architectures, values) -> list[Outcome]:
+    """The reward differs from the objective: strategies must not read it."""
+    return [Outcome(a, Score({"accuracy": v}), v, -v) for a, v in zip(architectures, values, strict=True)]
+
+
 def play(strategy, batches: int, count: int = 1, value=likeness) -> list[list[Any]]:
-    """The proposals of so many batches, each observed with its values."""
+    """What was asked for in so many batches, each told with its values."""
     played = []
     for _ in range(batches):
-        proposed = strategy.propose(count)
-        strategy.observe(proposed, [value(architecture) for architecture in proposed])
-        played.append(proposed)
+        asked = strategy.ask(count)
+        strategy.tell(outcomes(asked, [value(architecture) for architecture in asked]))
+        played.append(asked)
     return played
 
 
 # -- what all have in common -------------------------------------------------------------------------------
+
+
+SMALL = {"evolution": {"population": 6, "sample": 2}, "genetic": {"population": 6}}
 
 
 @settings(max_examples=40)
@@ -54,61 +63,107 @@ def play(strategy, batches: int, count: int = 1, value=likeness) -> list[list[An
     batches=st.lists(st.integers(1, 9), max_size=12),
     seed=st.integers(0, 99),
 )
-def test_every_batch_is_full_and_legal_and_asking_again_changes_nothing(name, batches, seed):
-    small = {"population": 6, "sample": 2} if name == "evolution" else {"population": 6} if name == "genetic" else {}
-    strategy = STRATEGIES[name](SPACE, generator(seed), **small)
+def test_every_batch_is_full_and_legal_and_sampling_changes_nothing(name, batches, seed):
+    strategy = STRATEGIES[name](SPACE, generator(seed), **SMALL.get(name, {}))
     for count in batches:
         before = strategy.rng.bit_generator.state
-        asked, state = strategy.sample(count), strategy.state()
-        assert [SPACE.check(architecture) for architecture in asked] == asked
-        assert len(asked) == count
+        drawn, state = strategy.sample(count), strategy.state()
+        assert [SPACE.check(architecture) for architecture in drawn] == drawn
+        assert len(drawn) == count
         strategy.rng.bit_generator.state = before
         strategy.sample(count + 1)
         assert strategy.state() == state
-        proposed = strategy.propose(count)
-        assert [SPACE.check(architecture) for architecture in proposed] == proposed
-        assert len(proposed) == count
-        strategy.observe(proposed, [likeness(architecture) for architecture in proposed])
+        asked = strategy.ask(count)
+        assert [SPACE.check(architecture) for architecture in asked] == asked
+        assert len(asked) == count
+        strategy.tell(outcomes(asked, [likeness(architecture) for architecture in asked]))
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_what_is_asked_for_is_what_is_scored_and_what_it_is_worth_comes_back(scorer, name):
+    controller = controller_of(scorer(SPACE, BOWL), algorithm=name, episodes=3)
+    told: list[Outcome] = []
+    tell = controller.strategy.tell
+
+    def listen(found) -> None:
+        told.extend(found)
+        tell(found)
+
+    controller.strategy.tell = listen
+    seen = run(controller, 30)
+    assert [outcome.architecture for outcome in told] == seen
+    assert len(told) == 30
+    assert all(outcome.objective == np.mean(np.equal(outcome.architecture, BOWL)) for outcome in told)
 
 
 @pytest.mark.parametrize("name", STRATEGIES)
 @pytest.mark.parametrize("unit", ["layer", "decision"])
-def test_what_is_proposed_is_what_is_scored_and_what_it_is_worth_comes_back(scorer, name, unit):
-    config = ControllerConfig(algorithm=name, episodes=3, step_unit=unit)
-    controller = make_controller(config, SPACE, scorer(SPACE, BOWL), seed=0)
-    told: list[Any] = []
-    observe = controller.strategy.observe
-
-    def listen(proposed, values) -> None:
-        told.extend(zip(proposed, values, strict=True))
-        observe(proposed, values)
-
-    controller.strategy.observe = listen
-    controller.learn(30 * controller.env.episodes.length, Still())
-    assert [architecture for architecture, _ in told] == controller.env.scorer.evaluator.seen
-    assert len(told) == 30
-    assert all(value == np.mean(np.equal(architecture, BOWL)) for architecture, value in told)
+def test_a_strategy_has_no_environment_and_refuses_a_unit_of_its_steps(scorer, name, unit):
+    with pytest.raises(RlnasError, match=rf"controller.step_unit={unit}, but controller {name} .*leave it out"):
+        controller_of(scorer(SPACE), algorithm=name, step_unit=unit)
+    assert not hasattr(controller_of(scorer(SPACE), algorithm=name), "env")
 
 
 @pytest.mark.parametrize("name", [name for name in STRATEGIES if name != "random"])
 def test_rewards_scaled_for_learners_are_not_what_is_compared(scorer, name, monkeypatch):
-    """Here the step pays nothing at all."""
+    """Here the reward is nothing at all."""
 
-    def run() -> list[Any]:
-        controller = make_controller(ControllerConfig(algorithm=name, episodes=2), SPACE, scorer(SPACE, BOWL), seed=0)
-        controller.learn(200 * controller.env.episodes.length, Still())
-        return controller.env.scorer.evaluator.seen
+    def search() -> list[Any]:
+        return run(controller_of(scorer(SPACE, BOWL), algorithm=name, episodes=2), 200)
 
-    paid = run()
-    step = NASVecEnv.step_wait
+    rewarded = search()
+    monkeypatch.setattr("rlnas.objective.Scale.batch", lambda self, architectures, values: [0.0] * len(values))
+    assert search() == rewarded
+    assert BOWL in rewarded
+    (outcome,) = scorer(SPACE, BOWL).score([BOWL])
+    assert (outcome.objective, outcome.reward) == (1.0, 0.0)
 
-    def unpaid(self):
-        observations, rewards, dones, infos = step(self)
-        return observations, 0 * rewards, dones, infos
 
-    monkeypatch.setattr(NASVecEnv, "step_wait", unpaid)
-    assert run() == paid
-    assert BOWL in paid
+# -- told in any order -------------------------------------------------------------------------------------
+
+
+def searches(name: str, seed: int, shuffle, batches: int = 12, count: int = 7) -> tuple[list[Any], dict[str, Any]]:
+    """What is asked for where outcomes come back in an order of `shuffle(outcomes)`, and the state at the end."""
+    found = STRATEGIES[name](SPACE, generator(seed), **SMALL.get(name, {}))
+    played = []
+    for batch in range(batches):
+        asked = found.ask(count)
+        # the value differs from batch to batch, and is the same for equal architectures of one batch
+        told = outcomes(asked, [likeness(architecture) + 0.01 * (batch % 3) for architecture in asked])
+        found.tell(shuffle(told))
+        played.append(asked)
+    return played, found.state()
+
+
+@settings(max_examples=30)
+@given(name=st.sampled_from(sorted(STRATEGIES)), seed=st.integers(0, 99), data=st.data())
+def test_the_order_in_which_outcomes_come_back_does_not_matter(name, seed, data):
+    shuffled = searches(name, seed, lambda told: data.draw(st.permutations(told)))
+    assert shuffled == searches(name, seed, list)
+
+
+@pytest.mark.parametrize("name", [name for name in sorted(STRATEGIES) if name != "random"])
+def test_in_the_order_of_arrival_it_would_matter(name, monkeypatch):
+    """The contrast to the test above."""
+    module = STRATEGIES[name].__module__
+    monkeypatch.setattr(f"{module}.in_order", lambda asked, told: list(told))
+    assert any(searches(name, seed, lambda told: told[::-1]) != searches(name, seed, list) for seed in range(5))
+
+
+def test_equal_architectures_keep_their_order_of_arrival():
+    a, b = SPACE.unrank(0), SPACE.unrank(1)
+    told = outcomes([b, a, a], [1.0, 2.0, 3.0])
+    assert [o.objective for o in strategy.in_order([a, b, a], told)] == [2.0, 1.0, 3.0]
+
+
+@pytest.mark.parametrize(
+    "told", [[], [(0, 1.0)], [(0, 1.0), (0, 2.0)], [(0, 1.0), (2, 2.0)], [(0, 1.0), (1, 2.0), (2, 3.0)]]
+)
+def test_a_strategy_is_told_of_exactly_what_it_asked_for(told):
+    asked = [SPACE.unrank(0), SPACE.unrank(1)]
+    given_back = outcomes([SPACE.unrank(code) for code, _ in told], [value for _, value in told])
+    with pytest.raises(AssertionError, match="asked for"):
+        strategy.in_order(asked, given_back)
 
 
 # -- evolution ---------------------------------------------------------------------------------------------
@@ -119,7 +174,7 @@ def test_until_the_population_is_full_architectures_are_random():
     alone = generator()
     assert play(evolution, 10) == [[SPACE.sample(alone)] for _ in range(10)]
     parent = max((member for member, _ in evolution.population), key=likeness)
-    assert [distance(child, parent) for child in evolution.propose(20)] == [1] * 20  # the sample is the population
+    assert [distance(child, parent) for child in evolution.ask(20)] == [1] * 20  # the sample is the population
 
 
 def test_the_oldest_dies_even_if_it_is_the_best():
@@ -143,7 +198,7 @@ def test_parents_win_their_tournaments_as_often_as_drawing_without_replacement_s
     play(evolution, 6, value=lambda _: float(len(evolution.population)))  # the youngest is the best
     members = [member for member, _ in evolution.population][::-1]
     assert min(distance(a, b) for a in members for b in members if a != b) > 2  # a child tells its parent
-    children = evolution.propose(4000)
+    children = evolution.ask(4000)
     wins = Counter(next(r for r, member in enumerate(members) if distance(child, member) == 1) for child in children)
     expected = [comb(5 - r, sample - 1) / comb(6, sample) for r in range(6)]
     np.testing.assert_allclose([wins[r] / 4000 for r in range(6)], expected, atol=0.03)
@@ -152,7 +207,7 @@ def test_parents_win_their_tournaments_as_often_as_drawing_without_replacement_s
 def test_of_equal_rivals_either_may_win():
     evolution = Evolution(SPACE, generator(), population=4, sample=4)
     play(evolution, 4, value=lambda _: 1.0)
-    parents = {m for child in evolution.propose(60) for m, _ in evolution.population if distance(child, m) == 1}
+    parents = {m for child in evolution.ask(60) for m, _ in evolution.population if distance(child, m) == 1}
     assert len(parents) > 1
 
 
@@ -166,10 +221,10 @@ def test_it_moves_to_the_first_better_neighbour_and_visits_none_twice():
     visited = [start]
     for _ in range(200):
         current, value = search.current, search.value
-        (proposed,) = search.propose(1)
+        (proposed,) = search.ask(1)
         assert distance(proposed, current) == 1
         assert proposed not in visited
-        search.observe([proposed], [likeness(proposed)])
+        search.tell(outcomes([proposed], [likeness(proposed)]))
         visited.append(proposed)
         if likeness(proposed) > value:
             assert (search.current, search.value) == (proposed, likeness(proposed))
@@ -196,8 +251,8 @@ def test_equal_is_not_better():
 def test_in_a_batch_the_first_better_one_in_order_is_taken():
     search = LocalSearch(SPACE, generator())
     (start,) = play(search, 1, value=lambda _: 1.0)[0]
-    batch = search.propose(5)
-    search.observe(batch, [0.0, 1.0, 2.0, 3.0, 1.5])
+    batch = search.ask(5)
+    search.tell(outcomes(batch, [0.0, 1.0, 2.0, 3.0, 1.5]))
     assert (search.current, search.value) == (batch[2], 2.0)
     assert search.worse == {start, batch[0], batch[1], batch[2], batch[4]}  # the fourth was better: it may come again
     assert not set(search.ahead) & search.worse
@@ -206,16 +261,16 @@ def test_in_a_batch_the_first_better_one_in_order_is_taken():
 
 def test_random_ones_fill_a_batch_and_the_best_of_them_is_the_next_start():
     search = LocalSearch(SPACE, generator())
-    first = search.propose(4)
-    search.observe(first, [1.0, 3.0, 3.0, 2.0])
+    first = search.ask(4)
+    search.tell(outcomes(first, [1.0, 3.0, 3.0, 2.0]))
     assert search.current == first[1]
     count = len(search.ahead)
-    batch = search.propose(count + 3)
+    batch = search.ask(count + 3)
     assert set(batch[:count]) == set(SPACE.neighbours(first[1]))
-    search.observe(batch, [0.0] * count + [1.0, 2.0, 1.0])  # below the optimum that is left
+    search.tell(outcomes(batch, [0.0] * count + [1.0, 2.0, 1.0]))  # below the optimum that is left
     assert (search.current, search.value) == (batch[count + 1], 2.0)
-    batch = search.propose(count + 3)
-    search.observe(batch, [0.0] * (count - 1) + [2.5, 9.0, 9.0, 9.0])  # a better neighbour comes first
+    batch = search.ask(count + 3)
+    search.tell(outcomes(batch, [0.0] * (count - 1) + [2.5, 9.0, 9.0, 9.0]))  # a better neighbour comes first
     assert search.current == batch[count - 1]
 
 
@@ -350,16 +405,16 @@ def test_samples_are_mutations_of_the_population():
 def test_the_best_are_those_of_the_highest_means_older_ones_first(observed, count):
     means = Means()
     for code, value in observed:
-        means.add((code,), float(value))
+        means.add(SPACE.unrank(code), float(value))
     values: dict[Any, list[int]] = {}
     for code, value in observed:
-        values.setdefault((code,), []).append(value)
+        values.setdefault(SPACE.unrank(code), []).append(value)
     expected = sorted(values, key=lambda key: -np.mean(values[key]))[:count]  # stable: the older one first
     found = means.best(count)
     assert [means.mean(key) for key in found] == pytest.approx([float(np.mean(values[key])) for key in expected])
     assert len(set(found)) == len(found)
     restored = Means()
-    restored.restore(means.state())
+    restored.restore(means.state(SPACE), SPACE)
     assert restored.best(count) == found
 
 

@@ -158,6 +158,7 @@ def test_a_folder_that_is_wrong_is_no_case_for_the_fallback(tmp_path: Path) -> N
         load(name="folder", path=str(tmp_path / "nowhere"), when_missing="fallback")
 
 
+@pytest.mark.thorough
 def test_a_closed_port_is_noticed_at_once_and_quietly(tmp_path: Path) -> None:
     """A process of its own: the hub's client reads HF_ENDPOINT once, at import."""
     with socket.socket() as bound:  # bound but not listening: connections are refused
@@ -208,6 +209,7 @@ def test_a_folder_of_the_same_images_is_the_same_data(tmp_path: Path) -> None:
     assert torch.equal(files.mean, data.mean)
 
 
+@pytest.mark.variants(1)
 @pytest.mark.parametrize("split", ["val", "test"])
 def test_colours_in_another_split_of_grey_images(tmp_path: Path, split: str) -> None:
     """Of the validation split an error before anything is trained; of the test split, read last, a note."""

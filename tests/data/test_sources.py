@@ -190,6 +190,7 @@ def whole(real_cifar10: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
         yield load(real_cifar10)
 
 
+@pytest.mark.thorough
 def test_the_real_cifar10(whole: ImageData) -> None:
     assert whole.name == "cifar10"
     assert whole.classes == tuple(CLASSES)

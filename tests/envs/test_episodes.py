@@ -12,18 +12,17 @@ from hypothesis import strategies as st
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.env_checker import check_env as check_env_for_sb3
 
-from rlnas.config.schema import ControllerConfig
-from rlnas.controllers import make_controller
 from rlnas.controllers.masked_policy import IMPOSSIBLE
 from rlnas.envs import NASEnv, NASVecEnv
 from rlnas.envs.episodes import Episodes
-from rlnas.spaces import NasrlSpace, Space
+from rlnas.spaces import IndependentSpace, NasrlSpace
+from tests.turns import controller_of
 
 units = pytest.mark.parametrize("unit", ["layer", "decision"])
 seeded = settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
-class Columns(Space):
+class Columns(IndependentSpace):
     """Decisions of different widths, one a step, as in a table."""
 
     name = "columns"
@@ -106,7 +105,7 @@ def test_finished_architectures_reach_the_evaluator_in_one_call(space, scorer, u
 
 
 @units
-def test_the_target_is_paid_in_full_and_at_the_end_only(space, scorer, unit):
+def test_the_target_s_reward_is_full_and_comes_at_the_end_only(space, scorer, unit):
     target = space.unrank(space.size // 2)
     env = NASEnv(space, scorer(space, target), unit)
     env.reset()
@@ -199,6 +198,7 @@ def test_illegal_choices_become_legal_ones_and_are_counted(space, unit):
     assert wild.illegal.tolist() == counted.tolist()
 
 
+@pytest.mark.variants(1)
 @pytest.mark.parametrize(("choices", "widest"), [(2, 8), (3, 8), (5, 8), (8, 8), (3, 4)])
 def test_a_uniform_agent_without_masks_builds_uniform_architectures(choices, widest):
     """8 is no multiple of 3 or 5: no fixed map of illegal values is uniform."""
@@ -331,13 +331,13 @@ def test_the_batch_answers_what_sb3_asks(space, scorer):
     assert env.render_mode == "ansi"
 
 
+@pytest.mark.variants(1)
 @pytest.mark.parametrize("algorithm", ["dqn", "qrdqn"])
 def test_a_value_based_agent_stays_legal_too(space, scorer, algorithm):
     params = {"learning_starts": 20, "buffer_size": 200, "batch_size": 8, "train_freq": 2}
-    config = ControllerConfig(algorithm=algorithm, episodes=2, params=params)
-    controller = make_controller(config, space, scorer(space), seed=0)
+    controller = controller_of(scorer(space), algorithm=algorithm, episodes=2, params=params)
     callback = Illegal()
-    controller.learn(60 * controller.env.episodes.length, callback)
+    controller.model.learn(60 * controller.env.episodes.length, callback)
     assert len(callback.counts) >= 50
     assert not any(callback.counts)
 
@@ -346,8 +346,8 @@ def test_a_value_based_agent_stays_legal_too(space, scorer, algorithm):
 def test_illegal_choices_have_no_value_and_without_masks_they_have(space, scorer, algorithm):
     rng, lowest = np.random.default_rng(0), {}
     for masked in (True, False):
-        config = ControllerConfig(algorithm=algorithm, masked=masked, params={"buffer_size": 100})
-        policy = make_controller(config, space, scorer(space), seed=0).model.policy
+        options = {"masked": masked, "params": {"buffer_size": 100}}
+        policy = controller_of(scorer(space), algorithm=algorithm, **options).model.policy
         network = policy.q_net if algorithm == "dqn" else policy.quantile_net
         episodes, seen = Episodes(space, 5, "decision"), []
         while not episodes.done:
@@ -372,6 +372,7 @@ class Illegal(BaseCallback):
         return True
 
 
+@pytest.mark.variants(3)
 @units
 @pytest.mark.parametrize(
     ("algorithm", "masked", "some"),
@@ -383,11 +384,11 @@ class Illegal(BaseCallback):
 def test_masks_keep_an_agent_legal_and_nothing_else_does(space, scorer, unit, algorithm, masked, some):
     small = {"policy": "MlpLstmPolicy", "policy_params": {"lstm_hidden_size": 4}, "params": {"n_epochs": 1}}
     options = small if algorithm == "recurrent_ppo" else {}
-    config = ControllerConfig(algorithm=algorithm, step_unit=unit, episodes=8, masked=masked, **options)
-    controller = make_controller(config, space, scorer(space), seed=0)
+    options |= {"step_unit": unit, "episodes": 8, "masked": masked}
+    controller = controller_of(scorer(space), algorithm=algorithm, **options)
     callback = Illegal()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        controller.learn(5 * 8 * controller.env.episodes.length, callback)
+        controller.model.learn(5 * 8 * controller.env.episodes.length, callback)
     assert len(callback.counts) == 40
     assert any(callback.counts) == some

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from rlnas.children.supernet import Supernet
-from rlnas.config.schema import EvaluatorConfig
+from rlnas.config.schema import SharedWeightsConfig
 from rlnas.data import ImageData, Images
 from rlnas.data.augment import Augmentation
 from rlnas.data.images import statistics
@@ -68,7 +68,7 @@ def test_a_race_saves_work_and_keeps_the_best(race):
 
 
 @pytest.fixture
-def race(execution, child_config, graph_of):
+def race(execution, child_config, graph_of, networks):
     """race(error): scores of six children of a supernet that was trained on one of them only."""
     space = NasrlSpace(3, ("conv1x1", "conv3x3", "max_pool3x3"), filters=4, reductions=1)
     generator = torch.Generator().manual_seed(0)
@@ -88,9 +88,9 @@ def race(execution, child_config, graph_of):
     def run(error: float):
         net = Supernet(child_config(), data, track_statistics=False, execution=execution, seed=0)
         architectures = [space.unrank(code) for code in (0, 7, 21, 30, 44, 53)]
-        net.train([graph_of(space, architectures[2])] * 60, 60, what="test")
-        config = EvaluatorConfig(images=0, batch_size=20, racing=error)
-        evaluator = SharedWeightsEvaluator(config, net, data, lambda one: graph_of(space, one), seed=0)
+        net.train([graph_of(space, architectures[2])] * 60, 60)
+        config = SharedWeightsConfig(images=0, batch_size=20, racing=error)
+        evaluator = SharedWeightsEvaluator(config, net, data, networks(space), seed=0)
         return evaluator.evaluate(architectures)
 
     return run

@@ -1,5 +1,6 @@
 """Scores with shared weights: comparable, remembered for as long as they hold, and right."""
 
+import itertools
 from dataclasses import dataclass, field, replace
 
 import pytest
@@ -10,33 +11,37 @@ from hypothesis import strategies as st
 from rlnas.children import network
 from rlnas.children.network import run, run_merged
 from rlnas.children.supernet import Supernet
-from rlnas.config.schema import EvaluatorConfig
+from rlnas.config.schema import SharedWeightsConfig
 from rlnas.data import Images
 from rlnas.errors import Diverged
 from rlnas.evaluators import SharedWeightsEvaluator, shared_weights
+from rlnas.evaluators.alone import train_shortly
 from rlnas.execution.settings import Execution
-from rlnas.networks.graph import Graph
+from rlnas.executors import LocalExecutor
+from rlnas.networks.graph import Graph, cost
 from rlnas.networks.merge import merge, merge_within, peak
 from rlnas.spaces import NasrlFactoredSpace, NasrlSpace
+from rlnas.spaces.networks import Networks
 
 SPACE = NasrlSpace(3, ("conv1x1", "conv3x3", "max_pool3x3"), filters=4, reductions=1)
 ARCHITECTURES = [SPACE.unrank(code) for code in (0, 7, 21, 30, 44, 53)]
 
 
 @pytest.fixture
-def evaluator(data, execution, child_config, graph_of):
+def evaluator(data, execution, child_config, graph_of, networks):
     """evaluator(seed=0, **config): over a supernet that has been trained a little, the same every time."""
 
-    def make(seed: int = 0, valid: Images = data.valid, **config) -> SharedWeightsEvaluator:
+    def make(seed: int = 0, valid: Images = data.valid, executor=None, **config) -> SharedWeightsEvaluator:
         net = Supernet(child_config(), data, track_statistics=True, execution=execution, seed=0)
-        net.train([graph_of(SPACE, a) for a in ARCHITECTURES], 6, what="test")
+        net.train([graph_of(SPACE, a) for a in ARCHITECTURES], 6)
         options = {"images": 13, "batch_size": 6, **config}
         return SharedWeightsEvaluator(
-            EvaluatorConfig(**options),
+            SharedWeightsConfig(**options),
             net,
             replace(data, valid=valid),
-            lambda architecture: graph_of(SPACE, architecture),
+            networks(SPACE),
             seed=seed,
+            executor=executor,
         )
 
     return make
@@ -47,7 +52,7 @@ def accuracies(scores) -> list[float]:
 
 
 def train(evaluator: SharedWeightsEvaluator, steps: int = 1) -> None:
-    evaluator.supernet.train([evaluator.graph_of(ARCHITECTURES[0])] * steps, steps, what="test")
+    evaluator.supernet.train([evaluator.networks.graph(ARCHITECTURES[0])] * steps, steps)
 
 
 norms = pytest.mark.parametrize("norm", ["batch", "recalibrate", "running"])
@@ -98,13 +103,13 @@ def test_validation_images_sorted_by_class_score_the_same(evaluator, data, norm)
     assert found[0] == found[1]
 
 
-def test_batches_hold_all_classes_whatever_the_order_of_files(data, execution, child_config, graph_of):
+def test_batches_hold_all_classes_whatever_the_order_of_files(data, execution, child_config, networks):
     """Contrast: contiguous batches of a sorted split hold some of the classes only."""
     pixels = torch.randint(0, 256, (400, 1, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     sorted_split = Images(pixels, torch.arange(400) // 100)
     net = Supernet(child_config(), data, track_statistics=False, execution=execution, seed=0)
     scored = SharedWeightsEvaluator(
-        EvaluatorConfig(images=0, batch_size=100), net, replace(data, valid=sorted_split), lambda a: a, seed=0
+        SharedWeightsConfig(images=0, batch_size=100), net, replace(data, valid=sorted_split), networks(SPACE), seed=0
     )
     assert [set(labels.tolist()) for _, labels in scored._split(sorted_split)] == [{0}, {1}, {2}, {3}]
     for _, labels in scored._split(scored.valid):
@@ -164,7 +169,7 @@ def test_the_accuracy_equals_a_hand_computation(evaluator, data):
     found = scored.evaluate([architecture])[0].accuracy
     weights.train()
     with torch.no_grad():
-        scores = run(scored.graph_of(architecture), weights, data.prepare(scored.valid.pixels))
+        scores = run(scored.networks.graph(architecture), weights, data.prepare(scored.valid.pixels))
     hits = [int(row.argmax()) == int(label) for row, label in zip(scores, scored.valid.labels, strict=True)]
     assert found == sum(hits) / 24
     assert 0 < found < 1
@@ -193,16 +198,16 @@ def test_full_scores_are_not_remembered_and_do_not_disturb(evaluator):
 
 def test_recalibration_uses_the_same_training_images_for_every_child(evaluator):
     scored = evaluator(norm="recalibrate", recalibrate_batches=2)
-    draws = [torch.cat(list(scored._training_batches())) for _ in range(2)]
+    draws = [torch.cat(list(scored._training_batches(scored.supernet))) for _ in range(2)]
     assert torch.equal(*draws)
     assert len(draws[0]) == 12
     train(scored)
-    assert not torch.equal(torch.cat(list(scored._training_batches())), draws[0])
+    assert not torch.equal(torch.cat(list(scored._training_batches(scored.supernet))), draws[0])
 
 
 def test_scoring_a_new_architecture_makes_its_weights(evaluator):
     scored, new = evaluator(), SPACE.parse("max_pool3x3 max_pool3x3 conv3x3+1")
-    missing = {node.key for node in scored.graph_of(new).nodes if node.key} - set(scored.supernet.weights.specs)
+    missing = {node.key for node in scored.networks.graph(new).nodes if node.key} - set(scored.supernet.weights.specs)
     scored.evaluate([new])
     assert missing <= set(scored.supernet.weights.specs)
 
@@ -269,9 +274,6 @@ def unsettled(data, child_config, space, execution: Execution, norm: str, batch_
     """Over weights whose BN layers all differ from a new one's, on any images of one channel and 8x8 pixels."""
     net = Supernet(child_config(), data, track_statistics=norm != "batch", execution=execution, seed=0)
 
-    def graph_of(architecture) -> Graph:
-        return space.graph(architecture, image_channels=1, image_size=8, classes=3)
-
     ensure = net.weights.ensure
 
     def ensure_unsettled(graph: Graph) -> None:
@@ -286,8 +288,8 @@ def unsettled(data, child_config, space, execution: Execution, norm: str, batch_
                             tensor.uniform_(0.5, 1.5, generator=stream)
 
     net.weights.ensure = ensure_unsettled
-    config = EvaluatorConfig(images=0, batch_size=batch_size, norm=norm, recalibrate_batches=2)
-    return SharedWeightsEvaluator(config, net, data, graph_of, seed=0)
+    config = SharedWeightsConfig(images=0, batch_size=batch_size, norm=norm, recalibrate_batches=2)
+    return SharedWeightsEvaluator(config, net, data, Networks(space, 1, 8, 3), seed=0)
 
 
 @torch.no_grad()
@@ -306,7 +308,7 @@ def by_hand(evaluator: SharedWeightsEvaluator, graph: Graph) -> list[torch.Tenso
                 layer.reset_running_stats()
                 layer.momentum = None
         if norm == "recalibrate":
-            for images in evaluator._training_batches():
+            for images in evaluator._training_batches(evaluator.supernet):
                 run(graph, weights, images)
             for layer in layers:
                 layer.eval()
@@ -316,6 +318,7 @@ def by_hand(evaluator: SharedWeightsEvaluator, graph: Graph) -> list[torch.Tenso
     return found
 
 
+@pytest.mark.variants(3)
 @norms
 @pytest.mark.parametrize("space", SPACES.values(), ids=SPACES.keys())
 @settings(max_examples=3, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -328,7 +331,7 @@ def test_scores_together_are_bit_equal_to_one_by_one(data, child_config, space, 
     batch_size = values.draw(st.integers(5, 24), label="batch_size")
     shuffled = values.draw(st.permutations(codes), label="shuffled")
     judge = unsettled(data, child_config, space, limited(0, dtype, channels_last), norm, batch_size)
-    graphs = [judge.graph_of(space.unrank(code)) for code in codes]
+    graphs = [judge.networks.graph(space.unrank(code)) for code in codes]
     expected = {graph: by_hand(judge, graph) for graph in graphs}
     labels = judge.valid.labels
     accuracy = {graph: int((torch.cat(raw).argmax(1) == labels).sum()) / 24 for graph, raw in expected.items()}
@@ -345,7 +348,7 @@ def test_scores_together_are_bit_equal_to_one_by_one(data, child_config, space, 
         with pytest.MonkeyPatch.context() as patch:
             seen = watched(patch)
             found = accuracies(judge.evaluate_fully([space.unrank(code) for code in order]))
-        asked = [judge.graph_of(space.unrank(code)) for code in order]
+        asked = [judge.networks.graph(space.unrank(code)) for code in order]
         assert found == [accuracy[graph] for graph in asked]
         assert seen.raw.keys() == set(asked)
         for graph in asked:
@@ -373,14 +376,14 @@ def test_five_identical_children_cost_one(evaluator, monkeypatch):
     scored = evaluator(images=0, batch_size=24)
     nodes = applied(monkeypatch)
     scores = scored.evaluate_fully([ARCHITECTURES[3]] * 5)
-    assert len(nodes) == len(scored.graph_of(ARCHITECTURES[3]).nodes)
+    assert len(nodes) == len(scored.networks.graph(ARCHITECTURES[3]).nodes)
     assert len(set(accuracies(scores))) == 1
 
 
 @norms
 def test_what_children_share_is_run_once(evaluator, monkeypatch, norm):
     scored = evaluator(images=0, batch_size=12, norm=norm, recalibrate_batches=3)
-    graphs = [scored.graph_of(architecture) for architecture in ARCHITECTURES]
+    graphs = [scored.networks.graph(architecture) for architecture in ARCHITECTURES]
     distinct = len(merge(graphs).graph.nodes)
     alone = sum(len(graph.nodes) for graph in graphs)
     assert distinct < 0.8 * alone
@@ -397,7 +400,7 @@ def test_what_children_share_is_run_once(evaluator, monkeypatch, norm):
 def test_groups_keep_within_the_memory(evaluator):
     """So many values at once: what each image takes, for all images of the largest batch."""
     scored = evaluator(images=0, batch_size=10)  # three batches of 8
-    graphs = [scored.graph_of(architecture) for architecture in ARCHITECTURES]
+    graphs = [scored.networks.graph(architecture) for architecture in ARCHITECTURES]
     everything = peak(merge(graphs).graph)
     sizes = {}
     for allowed in (0, 8 * everything - 1, 8 * everything):
@@ -418,7 +421,7 @@ def test_groups_keep_within_the_memory(evaluator):
 def test_recalibration_keeps_within_the_memory_too(evaluator, monkeypatch):
     """Few images are scored, but the training batches have the full size."""
     scored = evaluator(images=6, batch_size=24, norm="recalibrate")
-    graphs = [scored.graph_of(architecture) for architecture in ARCHITECTURES]
+    graphs = [scored.networks.graph(architecture) for architecture in ARCHITECTURES]
     scored.supernet.execution = limited(6 * peak(merge(graphs).graph))
     used = []
 
@@ -439,6 +442,10 @@ def test_the_seconds_of_a_pass_are_shared_evenly(evaluator, monkeypatch):
     assert [score.seconds for score in scores] == [0.25, 0.25, 0.25, 0.25, 0.0]
 
 
+# -- an architecture alone ---------------------------------------------------------------------------------
+
+
+@pytest.mark.variants(1)
 @pytest.mark.parametrize("from_shared", [True, False])
 def test_alone_does_not_depend_on_the_number_of_threads_or_the_company(evaluator, from_shared):
     before = torch.get_num_threads()
@@ -446,23 +453,100 @@ def test_alone_does_not_depend_on_the_number_of_threads_or_the_company(evaluator
     try:
         for threads, chosen in ((1, ARCHITECTURES), (3, ARCHITECTURES), (2, ARCHITECTURES[::-1])):
             torch.set_num_threads(threads)
-            found.append(accuracies(evaluator().evaluate_alone(chosen, 2, from_shared=from_shared)))
+            scored = evaluator(executor=LocalExecutor(threads))
+            found.append(accuracies(scored.evaluate_alone(chosen, 2, from_shared=from_shared)))
     finally:
         torch.set_num_threads(before)
     assert found[0] == found[1] == found[2][::-1]
     assert len(set(found[0])) > 1
 
 
-def test_one_that_diverges_does_not_stop_the_others(evaluator, monkeypatch):
-    scored = evaluator()
-    alone = scored.supernet.alone
-    bad = scored.graph_of(ARCHITECTURES[1])
+def test_alone_is_the_work_of_the_executor_on_a_copy(evaluator):
+    """The shared weights, their version and what is remembered stay as they are."""
 
-    def sometimes(graph, *rest, **options):
-        if graph == bad:
+    class Spy(LocalExecutor):
+        def map(self, work, shared, items):
+            asked.append((work, items))
+            return super().map(work, shared, items)
+
+    asked = []
+    scored = evaluator(executor=Spy(1))
+    remembered = scored.evaluate(ARCHITECTURES)
+    before, version = {n: p.clone() for n, p in scored.supernet.weights.named_parameters()}, scored.version
+    found = list(scored.evaluate_alone(ARCHITECTURES[:2], 2))
+    assert asked == [(train_shortly, [scored.networks.graph(one) for one in ARCHITECTURES[:2]])]
+    assert all(torch.equal(before[name], p) for name, p in scored.supernet.weights.named_parameters())
+    assert scored.version == version
+    assert accuracies(scored.evaluate(ARCHITECTURES)) == accuracies(remembered)
+    assert all(score.seconds > 0 and score.images == 24 and score.failed is None for score in found)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_one_that_diverges_does_not_stop_the_others(evaluator, monkeypatch, workers):
+    scored = evaluator(executor=LocalExecutor(workers))
+    bad, train = scored.networks.graph(ARCHITECTURES[1]), Supernet.train
+
+    def sometimes(self, graphs, steps):
+        first = next(iter(graphs))
+        if first == bad:
             raise Diverged("the loss is nan")
-        return alone(graph, *rest, **options)
+        return train(self, itertools.chain([first], graphs), steps)
 
-    monkeypatch.setattr(scored.supernet, "alone", sometimes)
+    monkeypatch.setattr(Supernet, "train", sometimes)
     found = list(scored.evaluate_alone(ARCHITECTURES[:3], 1))
-    assert [isinstance(one, Diverged) for one in found] == [False, True, False]
+    assert [score.failed for score in found] == [None, "the loss is nan", None]
+    assert found[1].accuracy == 0
+    assert min(found[0].accuracy, found[2].accuracy) > 0
+
+
+# -- training and saving -----------------------------------------------------------------------------------
+
+
+def test_it_trains_until_the_epoch_on_as_many_architectures_as_that_takes(evaluator):
+    scored = evaluator()  # trained for 6 steps, two epochs
+    asked = []
+
+    def draw(count):
+        asked.append(count)
+        return ARCHITECTURES * 9
+
+    training = scored.train(draw, 3.0)
+    assert (asked, training.epoch, scored.supernet.trainer.steps) == ([3], 3.0, 9)
+    assert training.loss > 0
+    assert training.learning_rate == scored.supernet.learning_rate(8)
+    version = scored.version
+    again = scored.train(draw, 3.0)
+    assert (asked, again.loss, again.epoch, scored.version) == ([3], None, 3.0, version)
+
+
+@pytest.mark.variants(2)
+@norms
+def test_a_restored_evaluator_goes_on_bit_for_bit(evaluator, through_disk, norm):
+    through, resumed = evaluator(norm=norm), evaluator(norm=norm)
+    train(through, 5)
+    first = through.evaluate(ARCHITECTURES[:3])
+    resumed.restore(through_disk(through.state()))
+    again = resumed.evaluate(ARCHITECTURES)
+    assert [score.cached for score in again] == [True] * 3 + [False] * 3
+    assert accuracies(again)[:3] == accuracies(first)
+    assert [(score.accuracy, score.images) for score in again] == [
+        (score.accuracy, score.images) for score in through.evaluate(ARCHITECTURES)
+    ]
+    for one in (through, resumed):
+        one.train(lambda count: ARCHITECTURES[:1] * count, 6.0)
+    assert accuracies(resumed.evaluate(ARCHITECTURES)) == accuracies(through.evaluate(ARCHITECTURES))
+    assert resumed.version == through.version
+
+
+def test_without_the_supernet_s_state_it_would_not(evaluator, through_disk):
+    """The contrast to the test above."""
+    through, resumed = evaluator(images=0), evaluator(images=0)
+    state = through_disk(resumed.state())
+    train(through, 30)
+    resumed.restore({**through_disk(through.state()), "supernet": state["supernet"]})
+    assert accuracies(resumed.evaluate_fully(ARCHITECTURES)) != accuracies(through.evaluate_fully(ARCHITECTURES))
+
+
+def test_costs_are_those_of_the_networks(evaluator):
+    scored = evaluator()
+    assert dict(scored.costs(ARCHITECTURES[2])) == vars(cost(scored.networks.graph(ARCHITECTURES[2])))

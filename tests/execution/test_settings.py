@@ -2,7 +2,6 @@ import ctypes
 import json
 import os
 import platform
-import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -18,7 +17,7 @@ from rlnas.errors import RlnasError
 from rlnas.execution import rule as execution_rule
 from rlnas.execution import settings as module
 from rlnas.execution.rule import Choice, Layers
-from rlnas.execution.settings import Execution, as_overrides, recorded_for, set_up, side_by_side
+from rlnas.execution.settings import Execution, as_overrides, recorded_for, set_up
 
 CPU = torch.device("cpu")
 PHASES = ("search", "retrain")
@@ -78,7 +77,7 @@ def test_the_description_is_plain_data() -> None:
     assert about["device"] == "cpu"
     assert about["precision"] == "float32"
     assert about["memory_format"] == "channels_last"
-    assert (about["memory_mb"], about["compile"], about["keeps_buffers"]) == (7, False, False)
+    assert (about["memory_mb"], about["keeps_buffers"]) == (7, False)
     assert about["measured_ms"] == {}
 
 
@@ -327,7 +326,7 @@ def test_plain_is_torch_as_it_comes(monkeypatch: pytest.MonkeyPatch) -> None:
     config = build_config(_compose(["execution=plain", "execution.device=cpu"])).execution
     execution = set_up(config)
     assert execution == Execution(CPU, torch.float32, channels_last=False, measured={}, workers=execution.workers)
-    assert (config.threads, config.compile, config.keep_buffers, config.measure) == (0, False, False, False)
+    assert (config.threads, config.keep_buffers, config.measure) == (0, False, False)
 
 
 def test_auto_is_the_default_of_the_schema_and_of_a_bare_run() -> None:
@@ -356,54 +355,3 @@ def test_a_repeated_function_is_recorded_only_when_asked_for(monkeypatch: pytest
     assert not asked
     assert Execution(CPU, torch.float32, channels_last=True, cuda_graphs=True).repeated(abs)(-2) == 3
     assert asked == [{"mode": "reduce-overhead", "fullgraph": True, "dynamic": False}]
-
-
-# -- several small trainings at once -------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("count", [1, 2, 3])
-def test_results_come_in_order_whatever_the_number_of_workers(count):
-    torch.set_num_threads(3)
-
-    def work(item, stopped):
-        time.sleep(0.02 * (5 - item))  # the first takes longest
-        return item, torch.get_num_threads(), stopped()
-
-    assert list(side_by_side(work, range(5), count)) == [(item, 1, False) for item in range(5)]
-    assert torch.get_num_threads() == 3
-
-
-def test_they_do_run_at_once():
-    torch.set_num_threads(2)
-    meeting = threading.Barrier(2, timeout=60)  # nobody passes it alone
-    assert list(side_by_side(lambda item, _: meeting.wait() >= 0, range(4), 2)) == [True] * 4
-
-
-def test_leaving_early_stops_the_others():
-    torch.set_num_threads(2)
-    ended = []
-
-    def work(item, stopped):
-        while item and not stopped():
-            time.sleep(0.001)
-        ended.append(item)
-        return item
-
-    results = side_by_side(work, range(9), 2)
-    assert next(results) == 0
-    results.close()
-    assert len(ended) < 9
-    assert torch.get_num_threads() == 2
-
-
-def test_an_error_of_one_reaches_the_caller():
-    torch.set_num_threads(2)
-
-    def work(item, stopped):
-        if item == 1:
-            raise ValueError("item 1")
-        return item
-
-    with pytest.raises(ValueError, match="item 1"):
-        list(side_by_side(work, range(3), 2))
-    assert torch.get_num_threads() == 2

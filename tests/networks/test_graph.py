@@ -85,6 +85,7 @@ def test_params_are_those_of_the_real_network(space):
         assert cost(graph).params == sum(p.numel() for p in standalone(graph).parameters())
 
 
+@pytest.mark.variants(3)
 @every
 def test_flops_are_those_torch_counts(space):
     for graph in graphs(space):

@@ -73,6 +73,7 @@ def shell(line: str, cwd: Path, **extra: str) -> "subprocess.CompletedProcess[st
     )
 
 
+@pytest.mark.variants(1)
 @pytest.mark.parametrize(
     "line",
     [
@@ -91,6 +92,7 @@ def test_a_run_without_standard_output(line: str, table: Path) -> None:
     assert log.count("\n") == len([row for row in log.splitlines() if row[:2] == "20"])  # and nobody else's output
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("encoding", ["ascii", pytest.param("cp1252", marks=pytest.mark.slow)])
 def test_a_run_whose_screen_lacks_letters(encoding: str, table: Path) -> None:
     done = shell("", table, PYTHONIOENCODING=encoding)

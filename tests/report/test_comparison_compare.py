@@ -9,10 +9,12 @@ import pytest
 from scipy import stats
 
 from rlnas.errors import RlnasError
-from rlnas.report.comparison import Comparison, compare, load_runs
+from rlnas.report.comparison import Comparison, compare
 from rlnas.report.comparison.curves import over_architectures, over_seconds
 from rlnas.report.comparison.permutation import permutation_test
-from rlnas.report.comparison.words import answer, p_value, protocol
+from rlnas.report.comparison.protocol import protocol
+from rlnas.report.comparison.words import answer, p_value
+from rlnas.runs.discover import load_runs
 from rlnas.seeding import numpy_stream
 from tests.report.comparison_folders import OPTIMUM, write_run, write_sweep
 
@@ -73,6 +75,7 @@ def test_better_worse_and_equal(tmp_path: Path):
     assert "lead -1.000" in answer(other)
 
 
+@pytest.mark.thorough
 def test_a_controller_that_fails_badly_in_some_runs_is_not_better(tmp_path: Path):
     """A hundred runs a side, twelve of which fail: most pairs and the median favour the one of the worse mean."""
     rng = numpy_stream(0, "failing")

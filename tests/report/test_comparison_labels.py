@@ -14,7 +14,7 @@ from rlnas.report.comparison.labels import (
     other_differences,
     other_values,
 )
-from rlnas.report.comparison.runs import SearchRun, read_run
+from rlnas.runs.reader import Run, read_run
 from tests.report.comparison_folders import write_run
 
 
@@ -23,7 +23,7 @@ def run(tmp_path: Path):
     """run(controller, seed, **options): a small tabular run, with settings by dotted key."""
     count = 0
 
-    def make(controller: str = "ppo", seed: int = 0, settings: Any = None, **options: Any) -> SearchRun:
+    def make(controller: str = "ppo", seed: int = 0, settings: Any = None, **options: Any) -> Run:
         nonlocal count
         count += 1
         options = {"score": [91.0, 92.0], **options}
@@ -59,7 +59,10 @@ def test_a_seed_given_twice_is_refused_with_both_folders(run):
 
 def test_what_differs_besides_controller_and_seed(run):
     runs = [run("ppo", 0, {"reward.shape": "accuracy_cubed"}), run("random", 1, {"controller.params.clip": 1})]
-    assert other_differences(runs) == ["reward.shape (accuracy_cubed, accuracy)"]
+    assert other_differences(runs) == [
+        "objective.terms.accuracy (unset, 1)",
+        "objective.terms.accuracy_cubed (1, unset)",
+    ]
 
 
 def test_runs_of_different_tasks_are_refused(run):

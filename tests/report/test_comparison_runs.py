@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from rlnas.errors import RlnasError
-from rlnas.report.comparison import find_runs, load_runs
-from rlnas.report.comparison.runs import incumbents, read_run
+from rlnas.runs.discover import find_runs, load_runs
+from rlnas.runs.reader import incumbents, read_run
 from tests.report.comparison_folders import OPTIMUM, write_run
 
 
@@ -68,25 +68,33 @@ def failed(folder: Path) -> None:
     (folder / "rlnas.log").write_text("2026 INFO run folder: x\n2026 INFO failed: the loss is nan\n")
 
 
+HEAD = "architecture,round,reward,accuracy,seconds,score\n"
 DAMAGE = {
-    "never began": (unlink("environment.json"), "failed before it began: no environment.json"),
-    "not finished": (unlink("result.json"), "not finished: no result.json, 3 architectures scored; go on"),
+    "never began": (
+        unlink("environment.json", "result.json", "history.csv"),
+        "failed before it began: no environment.json",
+    ),
+    "no configuration": (unlink("environment.json"), "configuration is not known: no config in environment.json"),
+    "not finished": (unlink("result.json"), "not finished: no result.json, 3 architectures scored; resume it with"),
     "nothing yet": (unlink("result.json", "history.csv"), "not finished: no result.json, 0 architectures"),
     "failed": (failed, "3 architectures scored, failed: the loss is nan"),
     "environment cut": (cut("environment.json", 9), "environment.json is damaged"),
     "result cut": (cut("result.json", 9), "result.json is damaged"),
-    "result is a list": (lambda folder: (folder / "result.json").write_text("[]") and None, "it holds no object"),
+    "result is a list": (lambda folder: (folder / "result.json").write_text("[]") and None, "holds a JSON list"),
     "no seed": (edit("result.json", '"seed"', '"sead"'), "no controller or no seed"),
     "no history": (unlink("history.csv"), "history.csv is missing"),
-    "too few rows": (cut("history.csv", 32), "history.csv has 2 rows, result.json speaks of 3"),
-    "no column": (edit("history.csv", ",score", ",skore"), "no column score"),
-    "no number": (edit("history.csv", "92.5", "x"), "line 3 has no number as accuracy"),
-    "not a number": (edit("history.csv", "91.75", "nan"), "line 3 has no number as score"),
+    "too few rows": (cut("history.csv", 32), "history.csv is damaged: 2 rows, result.json has children_evaluated=3"),
+    "no column": (edit("history.csv", ",score", ",skore"), "lacks the column score"),
+    "no number": (edit("history.csv", "92.5", "x"), "line 3: reward is 'x'"),
+    "not a number": (edit("history.csv", "91.75", "nan"), "line 3: score is 'nan'"),
     "only a head": (
-        lambda folder: (folder / "history.csv").write_text("code,accuracy,seconds,score\n") and None,
+        lambda folder: (folder / "history.csv").write_text(HEAD) and None,
         "0 rows",
     ),
-    "an empty file": (lambda folder: (folder / "history.csv").write_text("") and None, "history.csv is damaged"),
+    "an empty file": (
+        lambda folder: (folder / "history.csv").write_text("") and None,
+        "damaged: 0 rows",
+    ),
     "given": (edit("result.json", '"children_evaluated": 3', '"children_evaluated": 0'), "architecture was given"),
 }
 

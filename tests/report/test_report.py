@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from html import unescape
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
@@ -14,14 +15,14 @@ from typing import Any
 import pytest
 
 from rlnas.config.build import build_space_config
+from rlnas.config.quoting import quoted
 from rlnas.errors import RlnasError
 from rlnas.networks.graph import cost
 from rlnas.report import load_run, write_report
 from rlnas.report.__main__ import main
-from rlnas.report.command import quoted
 from rlnas.report.run import curves
 from rlnas.report.run.figures import ENTRIES
-from rlnas.report.style import house_style, to_svg
+from rlnas.report.style import plain_style, to_svg
 from rlnas.spaces import make_space
 
 MakeRun = Callable[..., Path]
@@ -110,7 +111,7 @@ def test_old_figures_are_removed(make_run: MakeRun) -> None:
 @pytest.mark.parametrize("control", [True, False])
 def test_random_control_is_drawn_if_there_is_one(make_run: MakeRun, control: bool) -> None:
     run = load_run(make_run(rounds=2, control=control))
-    with house_style("accuracy"):
+    with plain_style("accuracy"):
         svg = to_svg(curves.accuracy(run))
     assert ("random, mean" in svg) == control
     caption = next(entry.caption(run) for entry in ENTRIES if entry.name == "accuracy")
@@ -143,9 +144,9 @@ def test_the_page_says_what_was_found(make_run: MakeRun) -> None:
 
 
 def test_everything_is_escaped(make_run: MakeRun) -> None:
-    evil = "<b>&\"'{x}"
+    evil = "<b><script>&\"'{x}"
     folder = make_run(
-        rounds=0,
+        rounds=1,
         retrain=0,
         name=evil,
         controller=evil,
@@ -156,9 +157,14 @@ def test_everything_is_escaped(make_run: MakeRun) -> None:
     )
     (folder / "environment.json").write_text(json.dumps({evil: evil}))
     (folder / ".hydra" / "config.yaml").write_text(f"name: |-\n  {evil}\n")
-    html = write_report(folder).read_text()
+    result = json.loads((folder / "result.json").read_text())
+    result["best"]["architecture"] = result["candidates"][0]["architecture"] = result["candidates"][0]["source"] = evil
+    replace_result(folder, best=result["best"], candidates=result["candidates"])
+    html = write_report(folder.rename(folder.with_name("<script>&"))).read_text()
     assert "<b>" not in html
-    assert html.count("&lt;b&gt;&amp;") >= 8
+    assert "<script" not in html
+    assert html.count("&lt;b&gt;&lt;script&gt;&amp;") >= 10
+    assert "&lt;script&gt;&amp;/best" in html
 
 
 def test_retrain_command(make_run: MakeRun, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -171,10 +177,10 @@ def test_retrain_command(make_run: MakeRun, monkeypatch: pytest.MonkeyPatch, tmp
     for given in (Path("run"), tmp_path / "run"):
         html = write_report(given).read_text()
         assert (
-            "python -m rlnas +experiment=nasrl_cifar &#x27;data.path=data/cifar 10&#x27; "
+            "python -m rlnas +experiment=nasrl_cifar &#39;data.path=data/cifar 10&#39; "
             "architecture=run/best/architecture.json retrain.epochs=300<" in html
         )
-        assert "child = rlnas.load_child(&quot;run&quot;)" in html
+        assert "child = rlnas.load_child(&#34;run&#34;)" in html
         assert str(tmp_path) not in html
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
@@ -231,17 +237,18 @@ def cut(folder: Path) -> None:
 
 
 ERRORS: dict[str, tuple[Callable[[Path], object], str]] = {
-    "unfinished": (lambda folder: (folder / "result.json").unlink(), "has not finished.*resume="),
+    "unfinished": (
+        lambda folder: (folder / "result.json").unlink(),
+        "no result.json, 20 architectures scored.*resume=",
+    ),
     "damaged json": (lambda folder: (folder / "result.json").write_text('{"a":'), "is no JSON"),
     "a list": (lambda folder: (folder / "result.json").write_text("[]"), "JSON list, expected an object"),
     "no space": (lambda folder: replace_result(folder, space=None), "no space.name"),
     "no architecture": (lambda folder: replace_result(folder, best={"code": 1}), "no best.architecture"),
-    "unknown space": (lambda folder: replace_result(folder, space={"name": "x"}), "result.json: space.name is 'x'"),
-    "other space": (
-        lambda folder: replace_result(folder, space={"name": "nasrl", "options": {"layers": 3}}),
-        "expected 3 layers",
+    "no column": (
+        lambda folder: (folder / "rounds.csv").write_text("round\n1\n"),
+        "rounds.csv is .*column architectures",
     ),
-    "no column": (lambda folder: (folder / "rounds.csv").write_text("round\n1\n"), "lacks the column epoch"),
     "cut off": (cut, "line 21: seconds is '.*', expected a number"),
     "not a number": (
         lambda folder: (folder / "retrain.csv").write_text("epoch,loss,valid_accuracy\n1,abc,\n"),
@@ -258,6 +265,33 @@ def test_damaged_runs_are_refused(make_run: MakeRun, case: str) -> None:
     damage(folder)
     with pytest.raises(RlnasError, match=message):
         write_report(folder)
+
+
+NO_SPACE = {
+    "unknown space": ({"name": "x"}, "space.name is 'x'"),
+    "own space that is not here": (
+        {"name": "nowhere.spaces.Mine"},
+        "space.name: nowhere.spaces.Mine cannot",
+    ),
+    "options of another space": ({"name": "nasrl", "options": {"layers": 3}}, "expected 3 layers"),
+}
+
+
+@pytest.mark.variants(1)
+@pytest.mark.parametrize("case", NO_SPACE)
+def test_what_needs_a_space_that_is_not_here_is_left_out_and_the_page_says_so(make_run: MakeRun, case: str) -> None:
+    space, reason = NO_SPACE[case]
+    folder = make_run(rounds=2, per_round=5)
+    replace_result(folder, space=space)
+    html = html_text(write_report(folder))
+    assert figures(folder) == {"accuracy", "best", "params", "skip_rate", "entropy", "child_loss", "retraining", "time"}
+    assert re.search("Not drawn: the network.*what the controller chose", html, flags=re.DOTALL)
+    assert f": {reason}" in html
+    assert json.loads((folder / "result.json").read_text())["best"]["architecture"] in html
+
+
+def html_text(page: Path) -> str:
+    return unescape(page.read_text(encoding="utf-8"))
 
 
 def test_no_run(tmp_path: Path) -> None:

@@ -94,7 +94,7 @@ def test_what_is_work(name: str, content: str, work: bool, tmp_path: Path) -> No
         (claimed.path / place).write_text(text)
     assert holds_work(claimed.path) is work
     if work:
-        with pytest.raises(RlnasError, match="already holds a run; go on with it by python -m rlnas resume="):
+        with pytest.raises(RlnasError, match="already holds a run; resume it with python -m rlnas resume="):
             check_unused(claimed.path)
     else:
         check_unused(claimed.path)

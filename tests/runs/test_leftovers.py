@@ -60,6 +60,7 @@ def failed(d: Path) -> Path:
     return d
 
 
+@pytest.mark.variants(7)
 @pytest.mark.parametrize("name", FOREIGN)
 def test_a_folder_with_files_that_a_run_would_write_is_refused(name: str, d: Path) -> None:
     put(d, {name: FOREIGN[name], "mine.txt": "x"})
@@ -133,6 +134,7 @@ def test_own_folders_that_are_empty_afterwards_go(failed: Path) -> None:
     assert [path.name for path in failed.iterdir()] == ["rlnas.log"]
 
 
+@pytest.mark.variants(2)
 @pytest.mark.parametrize("wrong", [["seed=-1"], ["name=${nowhere}"], ["space.reward=3", "no_such=1"]])
 def test_an_error_in_the_configuration_removes_nothing(wrong: list[str], failed: Path) -> None:
     before = content(failed)
@@ -141,6 +143,7 @@ def test_an_error_in_the_configuration_removes_nothing(wrong: list[str], failed:
     assert content(failed) == before
 
 
+@pytest.mark.variants(1)
 @pytest.mark.parametrize("name", ["best/model.safetensors", "report.html", "figures/mine.svg", "result.json"])
 def test_results_beside_an_own_configuration_are_work(name: str, failed: Path) -> None:
     put(failed, {name: "{}"})

@@ -13,7 +13,6 @@ import torch
 from rlnas.cli import run as run_here
 from rlnas.execution import settings as execution
 from rlnas.execution.rule import Choice, Layers
-from rlnas.runs.folder import RunFolder
 from tests.command import TINY, history, result, rlnas, start
 
 
@@ -97,6 +96,7 @@ def test_killed_at_20_random_instants(tmp_path: Path) -> None:
         assert_same_end(folder, tmp_path / "whole")
 
 
+@pytest.mark.thorough
 def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(reference: Path, tmp_path: Path) -> None:
     code, err = run_until(tmp_path / "run", "checkpoint/*.checkpoint", tmp_path, signal.SIGINT)
     assert code == 130
@@ -115,6 +115,7 @@ def damage(path: Path, how: str) -> None:
     path.write_bytes(content)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("how", ["truncated", pytest.param("bit-flipped", marks=pytest.mark.slow)])
 def test_damaged_newest_checkpoint_falls_back_and_says_so(how: str, reference: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
@@ -216,10 +217,9 @@ def test_a_resumed_run_does_not_measure_again_and_keeps_the_record(
         return choices[1], {choice: number / 8 for number, choice in enumerate(choices)}
 
     monkeypatch.setattr(execution, "pick", pick)
-    monkeypatch.setattr(RunFolder, "write_report", lambda _: None)  # seconds of drawing
     kept = [item for item in TINY if not item.startswith(("execution", "progress", "retrain", "space.layers"))]
-    given = ["architecture='conv3x3'", "space.layers=1", "retrain.epochs=1", "progress=off", "execution.device=cpu"]
-    given.append("execution=measured")
+    given = ["architecture='conv3x3'", "space.layers=1", "retrain.epochs=1", "progress=off", "report=false"]
+    given += ["execution.device=cpu", "execution=measured"]
     folder = run_here([*kept, *given, f"hydra.run.dir={tmp_path}/run"])
     record = json.loads((folder / "environment.json").read_text())
     assert record["execution"].keys() == {"retrain"}  # nothing was searched

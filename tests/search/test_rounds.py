@@ -11,7 +11,7 @@ import rlnas
 from rlnas.config.schema import DataConfig
 from rlnas.data import load_data
 from rlnas.runs.tables import read_rows
-from rlnas.search.rounds import diversity, skip_rate
+from rlnas.search.statistics import diversity, feature_mean
 from rlnas.seeding import numpy_stream
 from rlnas.spaces import NasrlSpace
 from tests.command import TINY, digits_as_files, history
@@ -54,10 +54,10 @@ def test_history_has_a_row_for_each_scored_architecture(tmp_path: Path) -> None:
         assert space.rank(space.parse(row["architecture"])) == int(row["code"])
 
 
-def test_rewards_of_the_accuracy_shape_are_accuracies_and_of_the_cubed_their_cubes(tmp_path: Path) -> None:
+def test_the_objective_is_the_accuracy_or_its_cube(tmp_path: Path) -> None:
     folder, _ = run(tmp_path, "budget.rounds=1")
     assert all(row["reward"] == row["accuracy"] for row in read_rows(folder / "history.csv"))
-    folder, _ = run(tmp_path / "cubed", "budget.rounds=1", "reward.shape=accuracy_cubed")
+    folder, _ = run(tmp_path / "cubed", "budget.rounds=1", "objective=accuracy_cubed")
     for row in read_rows(folder / "history.csv"):
         assert float(row["reward"]) == pytest.approx(float(row["accuracy"]) ** 3)
 
@@ -68,11 +68,43 @@ def test_a_budget_that_ends_with_a_batch_is_named_too(tmp_path: Path) -> None:
 
 
 def test_the_skip_penalty_is_logged(tmp_path: Path) -> None:
-    folder, _ = run(tmp_path, "budget.rounds=1", "reward.skip_weight=0.5", "space.layers=4")
+    folder, _ = run(tmp_path, "budget.rounds=1", "+objective.terms.skip_divergence=-0.5", "space.layers=4")
     row = read_rows(folder / "rounds.csv")[0]
     penalty = float(row["skip_penalty_mean"])
     assert penalty > 0
     assert float(row["accuracy_mean"]) - float(row["reward_mean"]) == pytest.approx(penalty)
+
+
+def test_the_objective_stands_in_the_result_and_decides(tmp_path: Path) -> None:
+    terms = ["+objective.terms.params=-1e-4", "+objective.limits.flops=60000", "select.finalists=1"]
+    folder, result = run(tmp_path, "budget.rounds=1", *terms)
+    assert result["objective"] == {"terms": {"accuracy": 1.0, "params": -1e-4}, "limits": {"flops": 60000}}
+    for row in read_rows(folder / "history.csv"):
+        assert float(row["reward"]) == pytest.approx(float(row["accuracy"]) - 1e-4 * float(row["params"]))
+    values = [candidate["objective"] for candidate in result["candidates"]]
+    assert values == sorted(values, reverse=True)
+    assert result["best"]["objective"] == values[0]
+    assert all(candidate["flops"] <= 60000 for candidate in result["candidates"])
+
+
+@pytest.mark.variants(1)
+@pytest.mark.parametrize("controller", ["ppo", "evolution"])
+def test_children_trained_from_scratch_are_searched(controller: str, tmp_path: Path) -> None:
+    options = ["evaluator=standalone", "search=untrained", "evaluator.epochs=1", "search.architectures_per_round=4"]
+    names = ("search.", "select.")
+    kept = [item for item in TINY if not item.startswith(("progress", *names))]
+    arguments = [*kept, *options, f"controller={controller}", "budget.rounds=2", "progress=off", "retrain.epochs=1"]
+    folder = rlnas.run([*arguments, "report=false", f"hydra.run.dir={tmp_path}/run"])
+    result, rows = rlnas.load_result(folder), read_rows(folder / "history.csv")
+    assert len(rows) == result["children_evaluated"] == 8
+    assert result["evaluator"] == "standalone"
+    best = max(rows, key=lambda row: float(row["accuracy"]))
+    assert result["best"]["architecture"] == best["architecture"]
+    assert result["best"]["search_accuracy"] == float(best["accuracy"])
+    assert 0 <= result["best"]["test_accuracy"] <= 1
+    known = {row["architecture"]: row["accuracy"] for row in rows}
+    assert all(row["accuracy"] == known[row["architecture"]] for row in rows)
+    assert not (folder / "report.html").exists()
 
 
 def test_a_controller_that_diverges_names_round_and_option(tmp_path: Path) -> None:
@@ -80,6 +112,7 @@ def test_a_controller_that_diverges_names_round_and_option(tmp_path: Path) -> No
         run(tmp_path, "controller.params.learning_rate=1e30")
 
 
+@pytest.mark.variants(1)
 @pytest.mark.parametrize("controller", ["ppo", "random"])
 def test_the_budget_of_architectures_is_kept_exactly(controller: str, tmp_path: Path) -> None:
     folder, result = run(tmp_path, f"controller={controller}", "budget.rounds=0", "budget.architectures=13")
@@ -109,6 +142,7 @@ def test_seconds_of_the_phases_add_up(tmp_path: Path) -> None:
     assert seconds["controller"] > 0
 
 
+@pytest.mark.thorough
 def test_the_control_is_uniform_and_no_part_of_the_history(tmp_path: Path) -> None:
     folder, result = run(tmp_path, "budget.rounds=1", "search.random_control=5")
     assert read_rows(folder / "rounds.csv")[0]["random_accuracy_mean"] != ""
@@ -155,6 +189,7 @@ def test_every_controller_searches(controller: str, tmp_path: Path) -> None:
     assert result["controller"] == controller
 
 
+@pytest.mark.variants(1)
 @pytest.mark.parametrize("algorithm", ["sb3_contrib.TRPO", "stable_baselines3.DQN"])
 def test_any_class_by_name_searches(algorithm: str, tmp_path: Path) -> None:
     _, result = run(tmp_path, "controller=sb3", f"controller.algorithm={algorithm}", "budget.rounds=1")
@@ -211,10 +246,13 @@ def test_diversity_is_1_for_uniform_and_0_for_equal_architectures() -> None:
 
 def test_skip_rate_by_hand() -> None:
     space = NasrlSpace(4, ("conv1x1",))  # three possible skips
-    assert skip_rate(space, [space.parse("conv1x1 conv1x1 conv1x1+1 conv1x1+1")]) == pytest.approx(2 / 3)
-    assert skip_rate(NasrlSpace(2, ("conv1x1",)), [(0, 0)]) is None
+    drawn = [space.parse("conv1x1 conv1x1 conv1x1+1 conv1x1+1")]
+    assert feature_mean(space, drawn, "skip_rate") == pytest.approx(2 / 3)
+    assert feature_mean(space, [*drawn, (0,) * 7], "skip_rate") == pytest.approx(1 / 3)
+    assert feature_mean(NasrlSpace(2, ("conv1x1",)), [(0, 0)], "skip_rate") is None
 
 
+@pytest.mark.thorough
 def test_a_folder_of_the_digits_is_searched_as_the_digits_are(tmp_path: Path) -> None:
     """The same splits as files, which lie class by class: the same history and the same network."""
     options = ["data.limit=300", "data.valid=0.3", "evaluator.images=0", "evaluator.batch_size=20"]

@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 
-from rlnas.config.schema import SelectConfig
-from rlnas.errors import Diverged, RlnasError
-from rlnas.evaluators import Score
+from rlnas.config.schema import ObjectiveConfig, SelectConfig
+from rlnas.errors import RlnasError
+from rlnas.evaluators import Score, SelectingEvaluator
+from rlnas.objective import Objective
 from rlnas.runs.tables import HISTORY, Table
-from rlnas.search.select import distinct, in_turn, select
+from rlnas.search.select import Selection, distinct, in_turn
 from rlnas.spaces import NasrlSpace
 
 SPACE = NasrlSpace(2, ("conv1x1", "conv3x3", "max_pool3x3"))  # nine architectures
@@ -16,7 +17,7 @@ SHARED = {A: 0.5, B: 0.4, C: 0.3, D: 0.2, E: 0.1}
 FLOPS = {A: 900, B: 100, C: 800, D: 200, E: 300}
 
 
-class Known:
+class Known(SelectingEvaluator):
     """An evaluator: SHARED on the whole split, `alone` after a short training (None: it diverges)."""
 
     def __init__(self, alone):
@@ -24,15 +25,22 @@ class Known:
         self.trained = []
         self.started = set()
 
-    def evaluate_fully(self, architectures):
-        return [Score(SHARED[architecture]) for architecture in architectures]
+    def evaluate(self, architectures):
+        raise AssertionError("candidates are scored on the whole split")
 
-    def evaluate_alone(self, architectures, epochs, *, from_shared):
+    def evaluate_fully(self, architectures):
+        return [Score({"accuracy": SHARED[architecture]}) for architecture in architectures]
+
+    def evaluate_alone(self, architectures, epochs, *, from_shared=True):
         self.started.add("shared" if from_shared else "scratch")
         for architecture in architectures:
             self.trained.append((architecture, epochs))
             accuracy = self.alone[architecture]
-            yield Diverged("the loss is nan") if accuracy is None else Score(accuracy)
+            failed = "the loss is nan" if accuracy is None else None
+            yield Score({"accuracy": accuracy or 0.0}, failed=failed)
+
+    def costs(self, architecture):
+        return {"params": 7, "flops": FLOPS.get(architecture, 1000)}
 
 
 class Policy:
@@ -55,7 +63,12 @@ def history(tmp_path):
         table = Table(tmp_path / "history.csv", HISTORY)
         tables.append(table)
         empty = dict.fromkeys(HISTORY)
-        table.append([{**empty, "round": r, "code": SPACE.rank(a), "accuracy": accuracy} for r, a, accuracy in rows])
+        table.append(
+            [
+                {**empty, "round": r, "architecture": SPACE.text(a), "accuracy": accuracy, "flops": FLOPS[a]}
+                for r, a, accuracy in rows
+            ]
+        )
         return table
 
     yield make
@@ -63,20 +76,21 @@ def history(tmp_path):
         table.close()
 
 
-def choose(history, policy=(), frozen=False, alone=None, **config):
+def choose(history, policy=(), frozen=False, alone=None, terms=None, limits=None, **config):
     """The candidates and the evaluator that was asked."""
     evaluator, said = Known(alone or SHARED), []
-    found = select(
+    found = Selection(
         SelectConfig(**config),
         SPACE,
+        Objective(ObjectiveConfig(terms or {"accuracy": 1.0}, limits or {}), SPACE),
         history,
         Policy(*policy),
         evaluator,
         rng=np.random.default_rng(0),
         frozen=frozen,
-        flops_of=FLOPS.__getitem__,
+        costs=lambda one: {"flops": FLOPS[one], "params": 10 * FLOPS[one]},
         say=said.append,
-    )
+    ).candidates()
     return found, evaluator, said
 
 
@@ -87,7 +101,7 @@ def test_in_turn_by_hand():
 
 
 def test_distinct_keeps_the_first_of_each():
-    rows = [{"code": code, "n": str(n)} for n, code in enumerate("aabac")]
+    rows = [{"architecture": text, "n": str(n)} for n, text in enumerate("aabac")]
     assert [row["n"] for row in distinct(rows)] == ["0", "2", "4"]
 
 
@@ -181,12 +195,48 @@ def test_random_candidates_are_finalists_too(history):
 
 def test_what_costs_too_much_is_no_candidate(history):
     rows = history((1, A, 0.5), (1, B, 0.4), (1, C, 0.3), (1, D, 0.2))
-    found, _, _ = choose(rows, policy=[C, E], from_policy=2, from_history=2, max_flops=300, finalists=1)
+    found, _, _ = choose(rows, policy=[C, E], from_policy=2, from_history=2, limits={"flops": 300}, finalists=1)
     assert {one.architecture for one in found} == {B, D, E}  # two of the history all the same
     found, _, _ = choose(rows, policy=[C, E], from_policy=2, from_history=2, finalists=1)
     assert {one.architecture for one in found} == {A, B, C, E}
 
 
 def test_a_limit_that_nothing_keeps(history):
-    with pytest.raises(RlnasError, match=r"select.max_flops=50; the cheapest costs 100"):
-        choose(history((1, A, 0.5), (1, B, 0.4)), from_policy=0, max_flops=50)
+    with pytest.raises(RlnasError, match=r"is within objective.limits.flops=50 \(lowest 100\)"):
+        choose(history((1, A, 0.5), (1, B, 0.4)), from_policy=0, limits={"flops": 50})
+
+
+def test_limits_are_on_what_the_final_network_costs(history):
+    """The evaluator's parameters, in the search, are 7 for all."""
+    rows = history((1, A, 0.5), (1, B, 0.4), (1, D, 0.2))
+    found, *_ = choose(rows, from_policy=0, limits={"params": 2000}, finalists=1)
+    assert {one.architecture for one in found} == {B, D}
+
+
+# -- by the objective --------------------------------------------------------------------------------------
+
+CHEAP = {"accuracy": 1.0, "flops": -0.001}  # A -0.4, B 0.3, C -0.5, D 0, E -0.2
+
+
+def test_candidates_and_finalists_are_in_order_of_the_objective(history):
+    rows = history((1, A, 0.5), (1, B, 0.4), (1, C, 0.3), (1, D, 0.2))
+    found, *_ = choose(rows, from_policy=0, finalists=1, terms=CHEAP)
+    assert [c.architecture for c in found] == [B, D, A, C]
+    assert [c.value for c in found] == pytest.approx([0.3, 0.0, -0.4, -0.5])
+    found, evaluator, _ = choose(rows, from_policy=0, finalists=2, terms=CHEAP, alone={B: 0.3, D: 0.6})
+    assert [architecture for architecture, _ in evaluator.trained] == [B, D]
+    assert [(c.architecture, c.alone) for c in found[:2]] == [(D, 0.6), (B, 0.3)]
+    assert [c.alone_value for c in found[:2]] == pytest.approx([0.4, 0.2])
+
+
+def test_the_best_of_the_history_are_those_of_the_highest_objective(history):
+    rows = history((1, A, 0.9), (1, B, 0.4), (1, D, 0.7))  # 0, 0.3 and 0.5 with what they cost
+    found, *_ = choose(rows, from_policy=0, from_history=2, finalists=1, terms=CHEAP)
+    assert {c.architecture for c in found} == {B, D}
+
+
+def test_terms_for_the_search_alone_do_not_count(history):
+    rows = history((1, A, 0.5), (1, B, 0.4), (1, C, 0.3), (1, D, 0.2))
+    terms = {"accuracy": 1.0, "flops": {"weight": -0.001, "search_only": True}}
+    found, *_ = choose(rows, from_policy=0, from_history=2, finalists=1, terms=terms)
+    assert [c.architecture for c in found] == [A, B]

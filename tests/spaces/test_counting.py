@@ -114,6 +114,7 @@ def test_text_round_trips(drawn):
     space, architecture = drawn
     assert space.parse(space.text(architecture)) == architecture
     assert "," not in space.text(architecture)
+    assert space.code(architecture) == space.rank(architecture)
 
 
 @given(chosen())
@@ -208,5 +209,39 @@ def test_skips_and_operators_are_read_off_the_architecture():
     space = NasrlSpace(4, ("conv3x3", "max_pool3x3"))
     architecture = space.parse("max_pool3x3 conv3x3 conv3x3+1 max_pool3x3+2")
     assert architecture == (1, 0, 0, 1, 1, 0, 1)
-    assert space.skips(architecture) == [(1, 3), (2, 4)]
-    assert space.operator_labels(architecture) == ["max_pool3x3", "conv3x3", "conv3x3", "max_pool3x3"]
+    assert space.features(architecture) == {
+        "layer1/operator": "max_pool3x3",
+        "layer2/operator": "conv3x3",
+        "layer3/operator": "conv3x3",
+        "layer4/operator": "max_pool3x3",
+        "layer3/skip1": 1.0,
+        "layer4/skip1": 0.0,
+        "layer4/skip2": 1.0,
+        "skip_rate": pytest.approx(2 / 3),
+    }
+    assert space.feature_values("operator") == ("conv3x3", "max_pool3x3")
+    assert space.feature_values("skip1") is None
+
+
+def test_factors_with_a_choice_are_features_of_the_factored_space():
+    space = NasrlFactoredSpace(2, (1, 3), (3,), (4, 8))
+    features = space.features(space.parse("3x3x4 1x3x8"))
+    assert features == {
+        "layer1/kernel height": "3",
+        "layer1/filters": "4",
+        "layer2/kernel height": "1",
+        "layer2/filters": "8",
+    }
+    assert space.feature_values("filters") == ("4", "8")
+    assert space.feature_values("operator") is None
+
+
+@given(chosen())
+def test_features_have_one_name_each_and_the_values_that_are_promised(drawn):
+    space, architecture = drawn
+    for name, value in space.features(architecture).items():
+        known = space.feature_values(name.partition("/")[2])
+        assert isinstance(value, float) if known is None else value in known
+    rate = space.features(architecture).get("skip_rate")
+    assert (rate is None) == (space.layers < 3)
+    assert rate is None or 0 <= rate <= 1

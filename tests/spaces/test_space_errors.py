@@ -79,10 +79,12 @@ def test_a_wrong_word_of_the_factored_space(space, word, message):
         ("{", "this is no architecture in JSON"),
         ("[]", "this is no architecture in JSON"),
         ('{"space": "nasrl"}', "this is no architecture in JSON .*expected what a run writes to best/"),
-        (json.dumps({"space": "darts", "decisions": [0]}), "is of space darts, the run's space is nasrl"),
-        (json.dumps({"space": "nasrl", "decisions": [0]}), "has 4 decisions, got 1"),
-        (json.dumps({"space": "nasrl", "decisions": 5}), "this is no architecture in JSON"),
-        (json.dumps({"space": "nasrl", "decisions": ["a", 0, 0, 0]}), "this is no architecture in JSON"),
+        ('{"architecture": "conv3x3"}', "this is no architecture in JSON .*space"),
+        (json.dumps({"space": "darts", "architecture": "x"}), "is of space darts, the run's space is nasrl"),
+        (json.dumps({"space": "nasrl", "architecture": "conv3x3"}), "expected 3 layers separated by spaces, got 1"),
+        (json.dumps({"space": "nasrl", "architecture": 5}), "this is no architecture in JSON .*is 5, expected a text"),
+        (json.dumps({"space": "nasrl", "architecture": [0, 0, 0, 0]}), "this is no architecture in JSON"),
+        (json.dumps({"space": "nasrl", "architecture": "a b c"}), "unknown operator 'a'"),
     ],
 )
 def test_wrong_json(text, message):
@@ -121,6 +123,18 @@ def test_wrong_operators(operators, message):
 def test_wrong_options_of_the_factored_space(options, message):
     with pytest.raises(RlnasError, match=message):
         NasrlFactoredSpace(3, **options)
+
+
+def test_json_of_earlier_versions_is_read_by_its_text():
+    """They had the decisions beside it, and read these."""
+    earlier = {
+        "space": "nasrl",
+        "architecture": "conv3x3 max_pool3x3 conv3x3+1",
+        "code": "5",
+        "decisions": [0, 1, 0, 1],
+    }
+    assert NASRL.from_json(json.dumps(earlier)) == (0, 1, 0, 1)
+    assert json.loads(NASRL.to_json((0, 1, 0, 1))) == earlier
 
 
 def test_make_space_takes_the_options():

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from rlnas.config.schema import TableConfig
 from rlnas.errors import RlnasError
-from rlnas.spaces import make_table_space
+from rlnas.spaces import make_space
 from rlnas.tabular import Benchmark, read_benchmark
 from rlnas.tabular.cells import CsvCells, ParquetCells
 
@@ -45,7 +45,7 @@ WORDS = ["None", "NA", "N/A", "null", "NULL", "nan", "NaN", "n/a", "#N/A", "<NA>
 def test_words_for_nothing_are_values(word, suffix, tmp_path):
     frame, path = table(["gelu", word]), tmp_path / f"t.{suffix}"
     frame.to_csv(path, index=False) if suffix == "csv" else frame.to_parquet(path)
-    space = make_table_space(TableConfig(path=str(path), decisions=["a", "b"], reward="r"))
+    space = make_space(TableConfig(path=str(path), decisions=["a", "b"], reward="r"))
     assert set(space.benchmark.values[0]) == {"gelu", word}
     for a, b, reward in frame.itertuples(index=False):
         assert space.benchmark.score[space.rank(space.parse(f"{a},{b}"))] == reward

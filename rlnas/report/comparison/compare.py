@@ -5,22 +5,23 @@ from dataclasses import replace
 
 import numpy as np
 
+from rlnas.config.quoting import folder_name
 from rlnas.errors import RlnasError
-from rlnas.report.command import shown_folder
 from rlnas.report.comparison import statistics
 from rlnas.report.comparison.labels import check_same_task, group_runs
 from rlnas.report.comparison.notes import unequal_lengths, warnings
 from rlnas.report.comparison.outcome import obstacle, outcome, paired, validation
 from rlnas.report.comparison.permutation import permutation_test, sign_flip_test
 from rlnas.report.comparison.results import Cell, Comparison, Floats, Group, MeanTest, NoVerdict, baselines
-from rlnas.report.comparison.runs import LeftOut, SearchRun
+from rlnas.runs.discover import LeftOut
+from rlnas.runs.reader import Run
 from rlnas.seeding import numpy_stream
 
 CHECKPOINTS = (50, 100, 200, 300, 500, 1000)  # architectures
 
 
 def compare(
-    runs: Sequence[SearchRun],
+    runs: Sequence[Run],
     left_out: Sequence[LeftOut] = (),
     *,
     folders: Sequence[str] = (),
@@ -33,7 +34,7 @@ def compare(
     if no run is left.
     """
     if not runs:
-        reasons = "; ".join(f"{shown_folder(item.folder)}: {item.reason}" for item in left_out[:3])
+        reasons = "; ".join(f"{folder_name(item.folder)}: {item.reason}" for item in left_out[:3])
         more = f"; and {len(left_out) - 3} more" if len(left_out) > 3 else ""
         raise RlnasError(f"none of the {len(left_out)} runs can be compared: {reasons}{more}")
     check_same_task(runs)
@@ -41,7 +42,7 @@ def compare(
     members = group_runs(runs)
     lengths = unequal_lengths(members, budget)
     if strict and (lengths or left_out):
-        named = [f"{shown_folder(item.folder)} is left out: {item.reason}" for item in left_out]
+        named = [f"{folder_name(item.folder)} is left out: {item.reason}" for item in left_out]
         raise RlnasError(f"--strict: {'; '.join([*lengths, *named])}; without --strict they are cut, or named")
     groups = [Group(label, own[0].controller, tuple(own), place) for place, (label, own) in enumerate(members.items())]
     tabular = runs[0].table is not None

@@ -9,9 +9,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from rlnas.report.comparison.curves import Curve, over_architectures, over_seconds, time_name
-from rlnas.report.comparison.ends import name_ends
 from rlnas.report.comparison.results import Comparison, Floats, Group
-from rlnas.report.style import BLUE, GREEN, GREY, INK, MUTED, ORANGE, PURPLE, RED, SKY, house_style, new_figure, to_svg
+from rlnas.report.ends import name_ends
+from rlnas.report.style import BLUE, GREEN, GREY, INK, MUTED, ORANGE, PURPLE, RED, SKY, new_figure, plain_style, to_svg
 
 MOST_CURVES = 12
 COLOURS = (BLUE, RED, GREEN, PURPLE, ORANGE, SKY)
@@ -44,7 +44,7 @@ def draw(comparison: Comparison) -> list[Plot]:
     for axis, x_name, length, curves in plots:
         for measure in ("regret", "score") if comparison.optimum is not None else ("score",):
             name, title = f"{measure}_{axis}", f"{_measured(comparison, measure)} over {axis}"
-            with house_style(name):
+            with plain_style(name):
                 figure = new_figure(title, 3.5 + 0.1 * len(curves))
                 _draw(figure, curves, comparison.optimum, measure, length)
                 figure.axes[0].set_xlabel(x_name)

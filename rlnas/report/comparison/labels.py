@@ -6,26 +6,34 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
+from rlnas.config.quoting import folder_name
 from rlnas.config.schema import OPEN_GROUPS
 from rlnas.errors import RlnasError
-from rlnas.report.command import shown_folder
-from rlnas.report.comparison.runs import SearchRun
-from rlnas.runs.reader import number
+from rlnas.runs.reader import Run, number
 
 # What changes no number that is compared, up to the common budget, or only says where things are.
-FREE = ("name", "seed", "progress", "resume", "architecture", "data.when_missing", "retrain.checkpoint_epochs")
+FREE = (
+    "name",
+    "seed",
+    "progress",
+    "report",
+    "resume",
+    "architecture",
+    "data.when_missing",
+    "retrain.checkpoint_epochs",
+)
 FREE_GROUPS = ("execution", "budget", "hydra")
 AFTER_THE_SEARCH = ("select", "retrain")  # of no effect over a table
 AUGMENTATION = ("crop", "flip", "cutout")  # of the training images: no other data
 
 
-def group_runs(runs: Sequence[SearchRun]) -> dict[str, list[SearchRun]]:
+def group_runs(runs: Sequence[Run]) -> dict[str, list[Run]]:
     """Runs by label, sorted by seed.
 
     The label is the controller's name, with the keys in which runs of that name differ: `ppo
     learning_rate=0.001`. Raises RlnasError if a label has a seed twice.
     """
-    groups: dict[str, list[SearchRun]] = {}
+    groups: dict[str, list[Run]] = {}
     for name in sorted({run.controller for run in runs}):
         own = [run for run in runs if run.controller == name]
         for run, words in zip(own, differences([searched(run) for run in own]), strict=True):
@@ -35,13 +43,13 @@ def group_runs(runs: Sequence[SearchRun]) -> dict[str, list[SearchRun]]:
         for one, other in pairwise(members):
             if one.seed == other.seed:
                 raise RlnasError(
-                    f"two runs of {label} with seed {one.seed}: {shown_folder(one.folder)} and "
-                    f"{shown_folder(other.folder)}; the same run must not count twice, leave one of them out"
+                    f"two runs of {label} with seed {one.seed}: {folder_name(one.folder)} and "
+                    f"{folder_name(other.folder)}; the same run must not count twice, leave one of them out"
                 )
     return dict(sorted(groups.items()))
 
 
-def searched(run: SearchRun) -> dict[str, Any]:
+def searched(run: Run) -> dict[str, Any]:
     """The part of the configuration that the compared numbers depend on, with dotted keys."""
     free = FREE_GROUPS if run.table is None else FREE_GROUPS + AFTER_THE_SEARCH
     return {
@@ -71,14 +79,14 @@ def differing(configs: Sequence[Mapping[str, Any]]) -> list[str]:
     return [key for key in every if len({_value(config, key) for config in configs}) > 1]
 
 
-def other_differences(runs: Sequence[SearchRun]) -> list[str]:
+def other_differences(runs: Sequence[Run]) -> list[str]:
     """In what the runs differ besides controller and seed, as `key (value, value)`."""
     configs = [searched(run) for run in runs]
     keys = [key for key in differing(configs) if not key.startswith("controller.")]
     return [_named_values(configs, key) for key in keys]
 
 
-def other_values(runs: Sequence[SearchRun], prefix: str) -> list[str]:
+def other_values(runs: Sequence[Run], prefix: str) -> list[str]:
     """The keys with this prefix that have different values, as `key (value, value)`.
 
     A run without a key was made before there was such a key, so that the key says nothing; but an entry of an open
@@ -89,7 +97,7 @@ def other_values(runs: Sequence[SearchRun], prefix: str) -> list[str]:
     return [_named_values(configs, key) for key in keys]
 
 
-def check_same_task(runs: Sequence[SearchRun]) -> None:
+def check_same_task(runs: Sequence[Run]) -> None:
     """Raise RlnasError unless all runs searched the same space with scores from the same table or data."""
     _check_same("spaces", [run.result["space"]["name"] for run in runs], "")
     spaces = differences([_group(run, "space") for run in runs])
@@ -121,13 +129,13 @@ def _check_same(what: str, names: Sequence[str], prefix: str) -> None:
         raise RlnasError(f"runs of different {what}: {shown}; compare one at a time: give the folders of one only")
 
 
-def _group(run: SearchRun, name: str) -> dict[str, Any]:
+def _group(run: Run, name: str) -> dict[str, Any]:
     """The options of one group of the configuration that matter to the search."""
     keys = {key: value for key, value in searched(run).items() if key.split(".")[0] == name}
     return {key: value for key, value in keys.items() if key.split(".")[-1] not in AUGMENTATION}
 
 
-def _table_name(run: SearchRun) -> str:
+def _table_name(run: Run) -> str:
     return "none, trained children" if run.table is None else f"sha256 {str(run.table.get('sha256'))[:12]}"
 
 

@@ -3,14 +3,15 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from rlnas.report.command import shown_folder
+from rlnas.config.quoting import folder_name
 from rlnas.report.comparison.labels import other_differences
 from rlnas.report.comparison.permutation import runs_needed, smallest_p
 from rlnas.report.comparison.results import SIGNIFICANT, Group, MeanTest, NoVerdict, baselines
-from rlnas.report.comparison.runs import LeftOut, SearchRun
+from rlnas.runs.discover import LeftOut
+from rlnas.runs.reader import Run
 
 
-def unequal_lengths(members: dict[str, list[SearchRun]], budget: int) -> list[str]:
+def unequal_lengths(members: dict[str, list[Run]], budget: int) -> list[str]:
     """Which runs are longer than the common budget, and which set it; nothing if all are equal."""
     longer = {
         label: Counter(len(run) for run in own if len(run) > budget)
@@ -28,7 +29,7 @@ def unequal_lengths(members: dict[str, list[SearchRun]], budget: int) -> list[st
     what = "all are" if shortest[0].table is not None else "all curves are"
     return [
         f"The runs are not equally long: {what} cut to the {budget} architectures of the shortest "
-        f"({shown_folder(shortest[0].folder)}{more}); longer are {told}"
+        f"({folder_name(shortest[0].folder)}{more}); longer are {told}"
     ]
 
 
@@ -51,7 +52,7 @@ def warnings(
     if single:
         found.append(
             f"One seed only of {', '.join(single)}: no band, no standard error and no test is possible, and a lead may "
-            "be luck"
+            "be chance"
         )
     tested = baselines(groups)
     if not tested and len(groups) > 1:
@@ -86,8 +87,8 @@ def _power(family: Sequence[MeanTest]) -> list[str]:
     ]
 
 
-def different_threads(runs: Sequence[SearchRun]) -> list[str]:
-    """That the runs were computed by unequal numbers of threads, as beside others by hydra/launcher=joblib."""
+def different_threads(runs: Sequence[Run]) -> list[str]:
+    """That the runs were computed by unequal numbers of threads, as under hydra/launcher=joblib."""
     counts = Counter(run.threads for run in runs if run.threads is not None)
     if len(counts) < 2:
         return []

@@ -1,9 +1,9 @@
-"""What decides a comparison, what stands in the way of a verdict, and which runs are pairs.
+"""What decides a comparison, why there may be no verdict, and which runs are pairs.
 
 Runs over a table are compared by the true score of the incumbent. Searches on images are compared by the test
 accuracy of the retrained network: accuracies with shared weights are each of a run's own supernet and do not
 compare runs. The test split decides since a run opens it once and chooses nothing by it; the validation images
-chose the architecture, so that validation accuracy favours whoever fitted them more.
+chose the architecture, so that validation accuracy favours the one that fitted them more.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ import numpy as np
 
 from rlnas.report.comparison.labels import other_values
 from rlnas.report.comparison.results import Floats, Group
-from rlnas.report.comparison.runs import SearchRun
+from rlnas.runs.reader import Run
 
 NOT_RETRAINED = "accuracies with shared weights are each of a run's own supernet and do not compare runs"
 
@@ -68,7 +68,7 @@ def _untrained(group: Group) -> str:
     return f"{missing} of {len(group.runs)} runs of {group.label} have no retrained network with a test accuracy"
 
 
-def _equal_minutes(runs: Sequence[SearchRun]) -> bool:
+def _equal_minutes(runs: Sequence[Run]) -> bool:
     """Whether all searches ended by the same limit on time, which is an equal budget too."""
     return {run.result.get("stopped_by") for run in runs} == {"budget.minutes"} and (
         len({run.config.get("budget.minutes") for run in runs}) == 1

@@ -2,7 +2,7 @@
 
 Letters: n and m runs of the two sides, p checkpoints, r arrangements. All checkpoints are tested with the same
 arrangements. Every arrangement is computed where there are at most EXACT of them; else RESAMPLES are drawn from
-a random stream that depends on n and m only, so that a test gives the same p whatever stands beside it.
+a random stream that depends on n and m only, so that the p of a test does not depend on the other tests.
 """
 
 import itertools
@@ -29,7 +29,7 @@ TIE = 1e-9  # relative; statistics this close count as equal
 def permutation_test(ours: Floats, theirs: Floats) -> Floats:
     """Two-sided p that the means of independent samples are equal: (n, p) and (m, p) to (p,); n, m >= 2.
 
-    The runs are dealt anew to the two sides, and the statistic is Welch's t. Dividing by the standard error keeps
+    The runs are assigned anew to the two sides, and the statistic is Welch's t. Dividing by the standard error keeps
     the level, for many runs, also where the two spreads differ (Janssen 1997), which a test of ranks does not.
     """
     n = len(ours)
@@ -78,7 +78,7 @@ def runs_needed(tests: int, level: float, *, paired: bool) -> int | None:
 
 @lru_cache(maxsize=4)
 def _sides(n: int, m: int) -> tuple[NDArray[np.bool_], bool]:
-    """(r, n + m): which runs are dealt to the first side; and whether these are all arrangements."""
+    """(r, n + m): which runs are assigned to the first side; and whether these are all arrangements."""
     count = math.comb(n + m, n)
     if count <= EXACT:
         chosen = np.array(list(itertools.combinations(range(n + m), n)))

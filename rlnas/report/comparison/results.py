@@ -1,12 +1,14 @@
 """What a comparison holds: groups of runs, what each reached, the tests. All outputs read it."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rlnas.report.comparison.runs import LeftOut, SearchRun
+from rlnas.runs.discover import LeftOut
+from rlnas.runs.reader import Run
 
 Floats = NDArray[np.float64]
 
@@ -21,7 +23,7 @@ class Group:
 
     label: str
     controller: str
-    runs: tuple[SearchRun, ...]
+    runs: tuple[Run, ...]
     place: int
 
     @property
@@ -33,6 +35,18 @@ class Group:
     def seeds(self) -> tuple[int, ...]:
         """In the order of the runs."""
         return tuple(run.seed for run in self.runs)
+
+    def different(self, architectures: int) -> float:
+        """Mean number of different architectures among the first so many."""
+        return float(np.mean([run.different[architectures - 1] for run in self.runs]))
+
+    @property
+    def stopped_by(self) -> str:
+        """What ended the searches: `budget.architectures`, or with counts where runs differ."""
+        counts = Counter(str(run.result.get("stopped_by") or "unknown") for run in self.runs)
+        if len(counts) == 1:
+            return next(iter(counts))
+        return ", ".join(f"{reason} ({count})" for reason, count in counts.most_common())
 
     def score(self, architectures: int) -> Floats:
         """Of each run's incumbent after so many architectures: (runs,)."""
@@ -134,7 +148,7 @@ class Comparison:
         return "score" if self.optimum is None else "regret"
 
     @property
-    def runs(self) -> list[SearchRun]:
+    def runs(self) -> list[Run]:
         """All runs that are compared."""
         return [run for group in self.groups for run in group.runs]
 

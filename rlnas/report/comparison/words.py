@@ -1,16 +1,10 @@
-"""The comparison in words: the answer, the protocol, how to read the numbers, how to do it again."""
+"""The comparison in words: which controller is better, by how much, how surely."""
 
-from collections import Counter
 from collections.abc import Sequence
-from importlib import metadata
-from typing import Any
 
-from rlnas.config.quoting import compare_command
-from rlnas.report.command import quoted, shown_folder, without_home
-from rlnas.report.comparison.results import SIGNIFICANT, Cell, Comparison, Group, MeanTest
-from rlnas.report.text import NONE, dataset
+from rlnas.report.comparison.results import SIGNIFICANT, Cell, Comparison, MeanTest
+from rlnas.report.text import NONE
 
-PACKAGES = ("rlnas", "numpy", "scipy", "pandas", "matplotlib")  # that this comparison was computed with
 NAMES = {"random": "random search"}
 
 
@@ -28,11 +22,11 @@ def headline(comparison: Comparison) -> str:
         cell = comparison.cells[groups[0].label, place]
         number = value(comparison, cell.mean)
         if number == NONE:
-            return f"{spoken(groups[0].label)} alone, without a retrained network of every run: nothing to compare."
-        return f"{start} {spoken(groups[0].label)} has a {comparison.measure} of {number}, {seeds(cell)}."
+            return f"{in_words(groups[0].label)} alone, without a retrained network of every run: nothing to compare."
+        return f"{start} {in_words(groups[0].label)} has a {comparison.measure} of {number}, {seeds(cell)}."
     if not comparison.baselines:
         return f"{start}, {_ranking(comparison, place)}; not tested."
-    baseline = spoken(comparison.baselines[0])
+    baseline = in_words(comparison.baselines[0])
     tests = _last_tests(comparison)
     if not tests:
         return f"No verdict against {baseline}, for the reason below; {_ranking(comparison, place)}."
@@ -44,7 +38,7 @@ def headline(comparison: Comparison) -> str:
 
 
 def others(comparison: Comparison) -> list[str]:
-    """The further sentences of the answer: how each other controller stands to the first baseline."""
+    """The further sentences of the answer: the verdict on each other controller against the first baseline."""
     tests, place, sentences = _last_tests(comparison), comparison.checkpoints[-1], []
     if not tests:
         return []
@@ -80,7 +74,7 @@ def _against(comparison: Comparison, test: MeanTest) -> str:
     theirs = _mean(comparison, test.baseline, test.architectures)
     return (
         f"mean {comparison.measure} {mine} vs {theirs}, lead {signed(comparison, test.lead)} (95% interval "
-        f"{interval(comparison, test)}), Holm-adjusted p {p_value(test.p_holm)}, n = {runs(test)}"
+        f"{interval(comparison, test.low, test.high)}), Holm-adjusted p {p_value(test.p_holm)}, n = {runs(test)}"
     )
 
 
@@ -89,9 +83,9 @@ def runs(test: MeanTest) -> str:
     return f"{test.n} pairs of runs" if test.paired else f"{test.n} and {test.n_baseline} runs"
 
 
-def interval(comparison: Comparison, test: MeanTest) -> str:
+def interval(comparison: Comparison, low: float, high: float) -> str:
     """`+0.130 to +0.158`."""
-    return f"{signed(comparison, test.low)} to {signed(comparison, test.high)}"
+    return f"{signed(comparison, low)} to {signed(comparison, high)}"
 
 
 def _ranking(comparison: Comparison, place: int) -> str:
@@ -99,7 +93,7 @@ def _ranking(comparison: Comparison, place: int) -> str:
     cells = [cell for cell in cells if cell.mean == cell.mean]
     if not cells:
         return f"no run has a {comparison.measure}"
-    first, *rest = [f"{spoken(cell.label)} {value(comparison, cell.mean)}" for cell in cells[:4]]
+    first, *rest = [f"{in_words(cell.label)} {value(comparison, cell.mean)}" for cell in cells[:4]]
     more = f", {len(cells) - 4} others follow" if len(cells) > 4 else ""
     told = f"{first} is first, then {', '.join(rest)}{more}" if rest else f"{first} alone has one"
     return f"mean {comparison.measure}: {told} ({seeds(cells[0])})"
@@ -109,7 +103,7 @@ def _mean(comparison: Comparison, label: str, place: int) -> str:
     return value(comparison, comparison.cells[label, place].mean)
 
 
-def spoken(label: str) -> str:
+def in_words(label: str) -> str:
     """The label in a sentence."""
     return NAMES.get(label, label)
 
@@ -140,112 +134,3 @@ def p_value(p: float) -> str:
         return "< 0.0001"
     texts = (f"{p:.{digits}g}" for digits in range(2, 17))
     return f"= {next(text for text in texts if (float(text) < SIGNIFICANT) == (p < SIGNIFICANT))}"
-
-
-# -- how it was done -----------------------------------------------------------------------------------
-
-
-def protocol(comparison: Comparison) -> list[tuple[str, str]]:
-    """What was compared under which conditions: (name, sentence)."""
-    run = comparison.runs[0]
-    table = run.table
-    space = f"{run.result['space']['name']}"
-    if run.result["space"].get("size") is not None:
-        space += f", {run.result['space']['size']} architectures"
-    counts = Counter(len(group.runs) for group in comparison.groups)
-    equal = len(counts) == 1
-    n = str(next(iter(counts))) if equal else ", ".join(f"{g.label} {len(g.runs)}" for g in comparison.groups)
-    rows = [("space", space)]
-    if table is not None:
-        where = table.get("optimal_architecture")
-        optimum = "not known" if comparison.optimum is None else f"{comparison.optimum:.7g}"
-        rows += [("table", _table(table)), ("optimum", optimum + (f", of {where}" if where else ""))]
-        rows += [("reward noise", _noise(comparison))]
-    else:
-        rows += [("data", dataset(str(run.result.get("dataset"))))]
-    rows += [
-        ("seeds" if equal else "runs", f"n = {n}" + (" for each controller" if equal else "")),
-        ("budget", f"{comparison.budget:,} architectures scored, the most that all runs have"),
-        ("what is observed", ", ".join(_settings(run.config)) or "not recorded"),
-    ]
-    if table is None:
-        rows.append(("what decides", "accuracy of the retrained network on the test split, opened once by each run"))
-        recipe = ", ".join(f"{key}={setting}" for key, setting in run.config.items() if key.startswith("retrain."))
-        rows.append(("retraining", recipe or "not recorded"))
-    return rows
-
-
-def _table(table: dict[str, Any]) -> str:
-    name = [str(table["name"])] if table.get("name") else []
-    counts = [f"{table[key]:,} {key}" for key in ("architectures", "networks") if isinstance(table.get(key), int)]
-    return ", ".join([*name, *counts, f"sha256 {table.get('sha256')}"])
-
-
-def _noise(comparison: Comparison) -> str:
-    noise = max(run.noise for run in comparison.runs)
-    if noise < 1e-9:
-        return "none: the observed value is the true score"
-    mean = sum(run.noise for run in comparison.runs) / len(comparison.runs)
-    return f"observed minus true score has a standard deviation of {mean:.3g} over a run's queries"
-
-
-def _settings(config: dict[str, Any]) -> list[str]:
-    """What decides the observed value, but no paths."""
-    tabular = config.get("evaluator.name") == "tabular"  # it has no options, but the table's columns
-    shown = ("space", "reward") if tabular else ("evaluator", "reward")
-    return [
-        f"{key}={setting}"
-        for key, setting in config.items()
-        if key.split(".")[0] in shown and key.split(".")[-1] != "path" and setting is not None
-    ]
-
-
-def stopped_by(group: Group) -> str:
-    """What ended the searches: `budget.architectures`, or with counts where runs differ."""
-    counts = Counter(str(run.result.get("stopped_by") or "unknown") for run in group.runs)
-    if len(counts) == 1:
-        return next(iter(counts))
-    return ", ".join(f"{reason} ({count})" for reason, count in counts.most_common())
-
-
-def different(group: Group, budget: int) -> float:
-    """Mean number of different architectures within the budget."""
-    return float(sum(int(run.different[budget - 1]) for run in group.runs) / len(group.runs))
-
-
-def command(comparison: Comparison) -> str:
-    """The command that writes this comparison again; it knows ~."""
-    return without_home(compare_command(comparison.folders))
-
-
-def run_commands(comparison: Comparison) -> list[str]:
-    """For each group the command of its first run, with the seeds of all."""
-    lines = []
-    for group in comparison.groups:
-        run = group.runs[0]
-        if not run.arguments:
-            continue
-        kept = [item for item in run.arguments if item.partition("=")[0] not in ("seed", "resume")]
-        every = ",".join(str(seed) for seed in group.seeds)
-        several = "-m " if len(group.seeds) > 1 else ""
-        asked = " ".join(quoted(item) for item in [*kept, f"seed={every}"])
-        lines.append(f"python -m rlnas {several}{asked}")
-    return list(dict.fromkeys(lines))
-
-
-def versions(comparison: Comparison) -> list[tuple[str, str]]:
-    """(what, versions): of the runs, and of what compared them."""
-    seen: dict[str, dict[str, None]] = {}
-    for run in comparison.runs:
-        for name, version in run.versions.items():
-            seen.setdefault(name, {})[version] = None
-    ran = ", ".join(f"{name} {' and '.join(every)}" for name, every in seen.items())
-    here = ", ".join(f"{name} {metadata.version(name)}" for name in PACKAGES)
-    return [("the runs", ran or "not recorded"), ("the comparison", here)]
-
-
-def left_out(comparison: Comparison) -> list[tuple[str, str, str]]:
-    """(folder, controller, reason) of each run that is not compared."""
-    return [
-        (shown_folder(item.folder), item.controller or NONE, without_home(item.reason)) for item in comparison.left_out
-    ]

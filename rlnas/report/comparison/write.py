@@ -1,4 +1,4 @@
-"""Writing a comparison: comparison.csv, comparison.md and comparison.html, each whole or not at all."""
+"""Writing a comparison: comparison.csv and comparison.html, each whole or not at all."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,10 +8,11 @@ from rlnas.errors import RlnasError
 from rlnas.files import write_text
 from rlnas.report.comparison.compare import compare
 from rlnas.report.comparison.figures import draw
+from rlnas.report.comparison.frame import frame
 from rlnas.report.comparison.page import write_page
 from rlnas.report.comparison.results import Comparison
-from rlnas.report.comparison.runs import MARKS, load_runs
-from rlnas.report.comparison.tables import csv, markdown
+from rlnas.runs.discover import load_runs
+from rlnas.runs.reader import MARKS
 
 ELSEWHERE = Path("outputs/comparison")
 
@@ -19,7 +20,7 @@ ELSEWHERE = Path("outputs/comparison")
 def write_comparison(
     folders: Sequence[Path], out: Path | None = None, *, strict: bool = False
 ) -> tuple[Comparison, Path]:
-    """Compare the runs in these folders and write the three files; returns the comparison and the page's path.
+    """Compare the runs in these folders and write both files; returns the comparison and the page's path.
 
     out: by default the one sweep folder that is given, else outputs/comparison here. The same runs give the
     same bytes. Raises RlnasError for what `load_runs` and `compare` refuse, and if out cannot be written.
@@ -28,10 +29,10 @@ def write_comparison(
     comparison = compare(runs, left_out, folders=[shown(folder).as_posix() for folder in folders], strict=strict)
     target = default_out(folders) if out is None else out
     _check_writable(target)
+    table = frame(comparison)
     files = {
-        "comparison.csv": csv(comparison),
-        "comparison.md": markdown(comparison),
-        "comparison.html": write_page(comparison, draw(comparison)),
+        "comparison.csv": table.to_csv(index=False, lineterminator="\n"),
+        "comparison.html": write_page(comparison, table, draw(comparison)),
     }
     for name, content in files.items():
         try:

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from rlnas.report import text
-from rlnas.report.run.numbers import bands, best_point, best_so_far, thinned
+from rlnas.report.run.numbers import bands, best_point, is_share, measured, thinned
 from rlnas.report.style import BLUE, CARD, GREEN, GREY, INK, MUTED, ORANGE, PURPLE, RED, new_figure
 from rlnas.runs.reader import Run
 
@@ -20,19 +20,22 @@ PERCENT = FuncFormatter(lambda value, _: f"{100 * value:.4g} %")
 
 
 def accuracy(run: Run) -> Figure:
-    """Accuracy of the policy's samples beside that of random ones, over rounds."""
-    figure = new_figure("Accuracy with shared weights: policy and random", 3.1)
+    """Accuracy of the sampled architectures, beside that of random ones where they were scored, over rounds."""
+    name = "Accuracy with shared weights" if run.evaluator == "shared_weights" else measured(run).capitalize()
+    control = run.rounds["random_accuracy_mean"].notna().any()
+    figure = new_figure(f"{name}: " + ("policy and random" if control else "samples of each round"), 3.1)
     axes = figure.add_subplot()
     _against_random(axes, run, "accuracy", "random_accuracy_mean")
-    axes.yaxis.set_major_formatter(PERCENT)
-    _finish(figure, axes, "round", "validation accuracy")
+    _accuracy_axis(axes, run)
+    _finish(figure, axes, "round", measured(run) if run.table is not None else "validation accuracy")
     _round_axis(axes, run.history["round"])
     return figure
 
 
 def reward(run: Run) -> Figure:
-    """Reward of the policy's samples beside that of random ones, over rounds."""
-    figure = new_figure("Reward: policy and random", 3.1)
+    """Reward of the sampled architectures beside that of random ones, over rounds."""
+    control = run.rounds["random_reward_mean"].notna().any()
+    figure = new_figure("Reward: " + ("policy and random" if control else "samples of each round"), 3.1)
     axes = figure.add_subplot()
     _against_random(axes, run, "reward", "random_reward_mean")
     _finish(figure, axes, "round", "reward (no unit)")
@@ -41,22 +44,27 @@ def reward(run: Run) -> Figure:
 
 
 def best(run: Run) -> Figure:
-    """The best accuracy so far, over the number of architectures scored."""
+    """Accuracy of the architecture with the highest reward so far, over the number of architectures scored."""
     figure = new_figure("Best architecture so far", 3.1)
     axes = figure.add_subplot()
-    number = np.arange(1, len(run.history) + 1)
+    number = np.arange(1, len(run) + 1)
     every = run.history["accuracy"].to_numpy(dtype=float)
-    best_line = best_so_far(run.history)
     dots = thinned(len(number), MOST_POINTS)
     axes.plot(number[dots], every[dots], "o", color=GREY, markersize=2.5, alpha=0.55, label="each architecture")
-    changes = np.flatnonzero(np.diff(best_line, prepend=-np.inf) > 0)
+    changes = np.flatnonzero(np.diff(run.incumbents, prepend=-1) > 0)
     steps = np.unique(np.append(changes, len(number) - 1))
-    axes.step(number[steps], best_line[steps], where="post", color=BLUE, label="best so far")
-    if len(number) == 1:
-        axes.plot(number, best_line, "o", color=BLUE)
-    axes.yaxis.set_major_formatter(PERCENT)
+    lines = [(every[run.incumbents], BLUE, "best so far")]
+    if run.table is not None:
+        lines.append((run.score, GREEN, "its true score"))
+    for line, colour, label in lines:
+        axes.step(number[steps], line[steps], where="post", color=colour, label=label)
+        if len(number) == 1:
+            axes.plot(number, line, "o", color=colour)
+    if run.optimum is not None:
+        axes.axhline(run.optimum, color=MUTED, linewidth=0.8, linestyle=(0, (1, 2)), label="optimum")
+    _accuracy_axis(axes, run)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    _finish(figure, axes, "architectures scored", "accuracy (shared weights)")
+    _finish(figure, axes, "architectures scored", measured(run))
     return figure
 
 
@@ -64,7 +72,7 @@ def against_params(run: Run) -> Figure:
     """Accuracy against parameters, one dot an architecture, coloured by round."""
     figure = new_figure("Accuracy against number of parameters", 3.1)
     axes = figure.add_subplot()
-    kept = run.history.iloc[thinned(len(run.history), MOST_POINTS)]
+    kept = run.history.iloc[thinned(len(run), MOST_POINTS)]
     rounds = kept["round"].to_numpy(dtype=float)
     # from light to dark would vanish in one of the two themes: two hues of middle lightness instead
     ramp = LinearSegmentedColormap.from_list("rounds", [ORANGE, RED, PURPLE, BLUE], N=12)
@@ -100,8 +108,8 @@ def against_params(run: Run) -> Figure:
         )
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: text.quantity(value)))
     axes.xaxis.set_major_locator(MaxNLocator(5))
-    axes.yaxis.set_major_formatter(PERCENT)
-    _finish(figure, axes, "parameters", "accuracy (shared weights)")
+    _accuracy_axis(axes, run)
+    _finish(figure, axes, "parameters", measured(run))
     return figure
 
 
@@ -192,8 +200,8 @@ def _against_random(axes: Axes, run: Run, column: str, random_column: str) -> No
         axes.vlines(rounds, low, high, color=BLUE, alpha=0.35, linewidth=7, label="middle half of the samples")
     else:
         axes.fill_between(rounds, low, high, color=BLUE, alpha=0.2, linewidth=0, label="middle half of the samples")
-    axes.plot(rounds, mean, color=BLUE, label="policy, mean", **_marks(len(band)))
     control = run.rounds.dropna(subset=[random_column])
+    axes.plot(rounds, mean, color=BLUE, label="policy, mean" if len(control) else "mean", **_marks(len(band)))
     if len(control):
         marks = {**_marks(len(control)), "marker": "s" if _marks(len(control)) else None}
         axes.plot(control["round"], control[random_column], color=RED, linestyle="--", label="random, mean", **marks)
@@ -216,6 +224,12 @@ def _marks(points: int) -> dict[str, Any]:
     return {"marker": "o"} if points <= 40 else {}
 
 
+def _accuracy_axis(axes: Axes, run: Run) -> None:
+    """Shares in percent; values of a table as they are."""
+    if is_share(run):
+        axes.yaxis.set_major_formatter(PERCENT)
+
+
 def _round_axis(axes: Axes, values: "pd.Series[float]") -> None:
     """Whole numbers; a single one in the middle."""
     first, last = float(values.min()), float(values.max())
@@ -232,4 +246,5 @@ def _finish(figure: Figure, axes: Axes, x: str, y: str) -> None:
     axes.tick_params(length=3, color=MUTED)
     handles, labels = axes.get_legend_handles_labels()
     if handles:
-        figure.legend(handles, labels, loc="outside lower center", ncols=3, columnspacing=1.2, handletextpad=0.5)
+        columns = 2 if len(handles) == 4 else 3
+        figure.legend(handles, labels, loc="outside lower center", ncols=columns, columnspacing=1.2, handletextpad=0.5)

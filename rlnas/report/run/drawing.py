@@ -1,83 +1,163 @@
-"""The found architecture as a graph: the main path straight down, skip connections as arcs at its right."""
+"""A network as a drawing: a row for each layer of its graph, top to bottom, with arcs past the rows between.
 
+Reads Graph alone, so that any directed acyclic graph can be drawn. Nodes are grouped by their layer; of layer 0,
+what depends on no layer is the stem and everything else the head. In a graph without layers each node is a row.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
 from itertools import pairwise
 
-from rlnas.networks.graph import Graph, cost
+from markupsafe import escape
+
+from rlnas.networks.graph import INPUT, Cost, Graph, Node, cost
+from rlnas.networks.operators import STRUCTURAL
 from rlnas.report import text
 from rlnas.report.style import CARD, FAMILIES, FONT, GREY, INK, LINE, MUTED, family
-from rlnas.spaces import ChainSpace
 
 BOX, PITCH, LEFT, TOP = 30, 50, 104, 8  # px: height of a box, from box to box, room for sizes, margin
 CHARACTER = 7.3  # px of a letter at 13 px, generous: the browser chooses the font
+MOST_LETTERS = 44  # of a box
+NAMES = {"stem": "stem: conv 3\N{MULTIPLICATION SIGN}3", "head": "mean, linear"}
 
 
 @dataclass(frozen=True)
 class Row:
     """A box of the drawing and a line of the table.
 
-    number: of the layer, None for image, stem and head. size: (height, width) in pixels, None for the head.
-    skips: layers it takes a skip from.
+    number: of the layer, None for image, stem and head. operators: those of its nodes, without joints and norms.
+    detail: filters and stride where a box must say them. channels, size: of its output, (height, width) in pixels.
+    sources: the rows whose output it reads, counted from the image's row, 0. last: whether it gives the scores.
     """
 
     number: int | None
-    operator: str
+    operators: tuple[str, ...]
     label: str
+    detail: str
     channels: int
-    size: tuple[int, int] | None
+    size: tuple[int, int]
     params: int
-    skips: tuple[int, ...]
+    flops: int
+    sources: tuple[int, ...]
+    last: bool = False
+
+    @property
+    def output(self) -> str:
+        """Channels, height x width."""
+        return f"{self.channels} classes" if self.last else f"{self.channels}, {_size(self.size)}"
 
 
-def rows(space: ChainSpace, architecture: tuple[int, ...], graph: Graph) -> list[Row]:
-    """Image, stem if there is one, layers, head; parameters of a reduction count with the layer it reduces."""
-    params = _params(graph)
-    names = space.operator_labels(architecture)
-    sources: dict[int, list[int]] = {}
-    for source, layer in space.skips(architecture):
-        sources.setdefault(layer, []).append(source)
-    result = [Row(None, "image", "image", graph.channels, graph.size, 0, ())]
-    if graph.nodes[0].operator == "stem":
-        stem = graph.nodes[0]
-        stem_params = sum(params[index] for index, node in enumerate(graph.nodes[:-1]) if node.layer == 0)
-        label = "stem: conv 3\N{MULTIPLICATION SIGN}3"
-        result.append(Row(None, "stem", label, stem.channels, stem.size, stem_params, ()))
-    for number, name in enumerate(names, start=1):
-        own = [index for index, node in enumerate(graph.nodes) if node.layer == number]
-        last = [graph.nodes[index] for index in own if graph.nodes[index].operator != "reduce"][-1]
-        total = sum(params[index] for index in own)
-        skips = tuple(sources.get(number, []))
-        result.append(Row(number, name, text.operator(name), last.channels, last.size, total, skips))
-    head = graph.nodes[-1]
-    result.append(Row(None, "head", "mean, linear", head.channels, None, params[-1], ()))
-    return result
+def rows(graph: Graph) -> list[Row]:
+    """The image, then each group of nodes; what reduces a layer's output for later ones belongs to that layer."""
+    groups = _groups(graph)
+    row_of = {index: place for place, group in enumerate(groups, start=1) for index in group} | {INPUT: 0}
+    costs = _costs(graph)
+    layered = any(node.layer for node in graph.nodes)
+    detailed = _uneven(graph)
+    found = [Row(None, ("image",), "image", "", graph.channels, graph.size, 0, 0, ())]
+    for place, group in enumerate(groups, start=1):
+        nodes = [graph.nodes[index] for index in group]
+        sources = {row_of[source] for node in nodes for source in node.inputs} - {place}
+        output = [node for node in nodes if node.operator != "reduce"][-1:] or nodes[-1:]
+        names = _operators(nodes)
+        found.append(
+            Row(
+                (nodes[0].layer if layered else place) or None,
+                names,
+                _label(names),
+                _detail(nodes) if detailed and nodes[0].layer else "",
+                output[0].channels,
+                output[0].size,
+                sum(costs[index].params for index in group),
+                sum(costs[index].flops for index in group),
+                tuple(sorted(sources)),
+                last=len(graph.nodes) - 1 in group,
+            )
+        )
+    return found
 
 
-def _params(graph: Graph) -> list[int]:
-    """Parameters of each node: by how much each one raises the cost of the graph up to it."""
+def _groups(graph: Graph) -> list[list[int]]:
+    """The nodes of each row, rows in the order of their first nodes."""
+    if not any(node.layer for node in graph.nodes):
+        return [[index] for index in range(len(graph.nodes))]
+    groups: dict[int, list[int]] = {}
+    stem: set[int] = {INPUT}
+    for index, node in enumerate(graph.nodes):
+        layer = node.layer
+        if layer == 0 and stem.issuperset(node.inputs):
+            stem.add(index)
+        elif layer == 0:
+            layer = -1  # the head
+        groups.setdefault(layer, []).append(index)
+    return list(groups.values())
+
+
+def _operators(nodes: Sequence[Node]) -> tuple[str, ...]:
+    """The chosen operators of a row; a convolution split by source counts once, joints only where nothing else is."""
+    chosen = [node.operator for node in nodes if node.operator not in STRUCTURAL]
+    whole = [name for name in chosen if not name.startswith("raw_")]
+    return tuple(whole or dict.fromkeys(name.removeprefix("raw_") for name in chosen) or [nodes[0].operator])
+
+
+def _label(names: Sequence[str]) -> str:
+    """The operators in words."""
+    counts = Counter(NAMES.get(name) or text.operator(name) for name in names)
+    return ", ".join(f"{count} {name}" if count > 1 else name for name, count in counts.items())
+
+
+def _detail(nodes: Sequence[Node]) -> str:
+    """Filters, and the stride if there is one."""
+    down, right = max((node.stride for node in nodes if node.operator not in STRUCTURAL), default=(1, 1))
+    strided = f", stride {down}\N{MULTIPLICATION SIGN}{right}" if (down, right) != (1, 1) else ""
+    return f", {nodes[-1].channels} filters{strided}"
+
+
+def _uneven(graph: Graph) -> bool:
+    """Whether layers of one resolution differ in their channels, so that a box must say them."""
+    sizes = {(node.size, node.channels) for node in graph.nodes[:-1] if node.layer and node.operator != "pad"}
+    return len(sizes) > len({size for size, _ in sizes})
+
+
+def _costs(graph: Graph) -> list[Cost]:
+    """What each node costs: by how much it raises the cost of the graph up to it."""
     total = [cost(Graph(graph.nodes[:end], graph.channels, graph.size)) for end in range(len(graph.nodes) + 1)]
-    return [after.params - before.params for before, after in pairwise(total)]
+    return [Cost(after.params - before.params, after.flops - before.flops) for before, after in pairwise(total)]
 
 
-def draw_architecture(table: list[Row]) -> str:
+def is_chain(table: Sequence[Row]) -> bool:
+    """Whether each row reads the row above it, so that every other edge is a skip connection."""
+    return all(place - 1 in row.sources for place, row in enumerate(table) if place)
+
+
+def skips(table: Sequence[Row]) -> list[tuple[int, int]]:
+    """The edges that pass over rows, as (from row, to row)."""
+    return [(source, place) for place, row in enumerate(table) for source in row.sources if source != place - 1]
+
+
+def name(table: Sequence[Row], place: int) -> str:
+    """What a row is called: its layer's number, or `image`, `stem`, `head`."""
+    row = table[place]
+    return str(row.number) if row.number else "image" if place == 0 else "head" if row.last else "stem"
+
+
+def draw_architecture(table: Sequence[Row]) -> str:
     """The drawing as an SVG file. Operator families differ in colour and in the form of their boxes."""
     texts = [_box_text(row) for row in table]
     letters = max(len(words) + (4 if row.number else 0) for row, words in zip(table, texts, strict=True))
     box = max(150, round(letters * CHARACTER) + 24)
-    spans = [row.number - source for row in table if row.number for source in row.skips]
-    longest = max(spans, default=0)
-    bulge = min(20.0, 260 / longest) if longest else 0.0  # px that an arc stands out for each layer it spans
+    arcs = skips(table)
+    longest = max((abs(target - source) for source, target in arcs), default=0)
+    bulge = min(20.0, 260 / longest) if longest else 0.0  # px that an arc stands out for each row it spans
     width = LEFT + box + 12 + round(14 + bulge * longest if longest else 0)
     height = TOP * 2 + PITCH * (len(table) - 1) + BOX
     middles = [TOP + BOX / 2 + PITCH * index for index in range(len(table))]
     parts = [_sizes(table, middles, width)]
     parts += [_step(table, index, middles, LEFT + box / 2) for index in range(1, len(table))]
-    at = {row.number: middle for row, middle in zip(table, middles, strict=True) if row.number}
-    for row in table:
-        for source in row.skips:
-            assert row.number is not None
-            parts.append(_arc(source, row.number, at, LEFT + box, 14 + bulge * (row.number - source)))
+    for source, target in arcs:
+        title = f"from {name(table, source)} to {name(table, target)}"
+        parts.append(_arc(title, middles[source], middles[target], LEFT + box, 14 + bulge * abs(target - source)))
     for row, words, middle in zip(table, texts, middles, strict=True):
         parts.append(_box(row, words, middle, box))
     return (
@@ -91,18 +171,19 @@ def draw_architecture(table: list[Row]) -> str:
 
 
 def _box_text(row: Row) -> str:
-    if row.size is None:
-        return f"{row.label}: {row.channels} classes"
-    if row.operator == "image":
-        return f"image: {_size(row.size)}, {row.channels} channel{'s' if row.channels > 1 else ''}"
-    return row.label
+    words = row.label + row.detail
+    if row.operators == ("image",):
+        words = f"image: {_size(row.size)}, {row.channels} channel{'s' if row.channels > 1 else ''}"
+    elif row.last:
+        words = f"{row.label}: {row.channels} classes"
+    return words if len(words) <= MOST_LETTERS else words[: MOST_LETTERS - 1] + "\N{HORIZONTAL ELLIPSIS}"
 
 
 def _size(size: tuple[int, int]) -> str:
     return f"{size[0]}\N{MULTIPLICATION SIGN}{size[1]}"
 
 
-def _sizes(table: list[Row], middles: list[float], width: int) -> str:
+def _sizes(table: Sequence[Row], middles: list[float], width: int) -> str:
     """A band behind each stretch of layers of one resolution, with its size at the left."""
     parts = []
     inner = list(range(1, len(table) - 1))
@@ -114,7 +195,6 @@ def _sizes(table: list[Row], middles: list[float], width: int) -> str:
         stretch = [table[index] for index in inner[start : end + 1]]
         top = middles[inner[start]] - PITCH / 2 + 2
         size = stretch[0].size
-        assert size is not None
         parts.append(
             f'<rect x="1" y="{top:g}" width="{width - 2}" height="{PITCH * len(stretch) - 4}" rx="6" '
             f'style="fill: {LINE}; fill-opacity: 0.3"/>'
@@ -129,15 +209,17 @@ def _sizes(table: list[Row], middles: list[float], width: int) -> str:
     return "\n".join(parts)
 
 
-def _step(table: list[Row], index: int, middles: list[float], x: float) -> str:
-    """The arrow of the main path into a box, with a mark where the resolution falls."""
+def _step(table: Sequence[Row], index: int, middles: list[float], x: float) -> str:
+    """The arrow from the box above into a box that reads it, with a mark where the resolution falls."""
     above, row = table[index - 1], table[index]
+    if index - 1 not in row.sources:
+        return ""
     top, bottom = middles[index - 1] + BOX / 2, middles[index] - BOX / 2
     line = (
         f'<line x1="{x:g}" y1="{top:g}" x2="{x:g}" y2="{bottom:g}" style="stroke: {MUTED}; stroke-width: 1.5" '
         'marker-end="url(#arrow)"/>'
     )
-    if above.size is None or row.size is None or above.size == row.size:
+    if row.last or above.size == row.size:
         return line
     if any(after > before for before, after in zip(above.size, row.size, strict=True)):
         return line + _mark("padded to the skips", x, (top + bottom) / 2)
@@ -150,19 +232,19 @@ def _mark(words: str, x: float, middle: float) -> str:
     return f'<text x="{x + 9:g}" y="{middle + 4:g}" style="fill: {MUTED}; font-size: 11px">{words}</text>'
 
 
-def _arc(source: int, target: int, at: dict[int, float], x: float, out: float) -> str:
-    """A skip: leaves below the middle of its source's right side, enters above the middle of its target's."""
-    start, end = at[source] + 6, at[target] - 6
+def _arc(title: str, start: float, end: float, x: float, out: float) -> str:
+    """An edge past rows: leaves below the middle of its source's right side, enters above that of its target's."""
+    start, end = start + 6, end - 6
     reach = x + out * 4 / 3  # a cubic's middle lies three quarters out
     return (
         f'<path class="skip" d="M{x:g} {start:g}C{reach:.1f} {start:g} {reach:.1f} {end:g} {x + 1:g} {end:g}" '
         f'style="fill: none; stroke: {MUTED}; stroke-width: 1.4" marker-end="url(#arrow)">'
-        f"<title>skip from layer {source} to layer {target}</title></path>"
+        f"<title>{title}</title></path>"
     )
 
 
 def _box(row: Row, words: str, middle: float, width: int) -> str:
-    kind = family(row.operator) if row.number else ""
+    kind = family(row.operators[0]) if row.number else ""
     colour = FAMILIES.get(kind, GREY)
     top = middle - BOX / 2
     style = f"fill: {colour}; fill-opacity: 0.2; stroke: {colour}; stroke-width: 1.6"

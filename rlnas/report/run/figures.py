@@ -5,10 +5,12 @@ from dataclasses import dataclass
 
 from matplotlib.figure import Figure
 
+from rlnas.config.plain_data import flatten
 from rlnas.report import text
 from rlnas.report.run import curves, mosaics
-from rlnas.report.run.numbers import bands, best_so_far
-from rlnas.report.style import house_style, to_svg
+from rlnas.report.run.features import MOST_ROUNDS, links, sampled
+from rlnas.report.run.numbers import bands, is_share, value
+from rlnas.report.style import plain_style, to_svg
 from rlnas.runs.reader import Run
 
 
@@ -32,14 +34,15 @@ class _Entry:
     wanted: Callable[[Run], bool]
     draw: Callable[[Run], Figure]
     caption: Callable[[Run], str]
+    reads_features: bool = False
 
 
-def draw_figures(run: Run) -> list[Plot]:
-    """Every figure for which the run holds numbers."""
+def draw_figures(run: Run, *, features: bool) -> list[Plot]:
+    """Every figure for which the run holds numbers. features: whether the space can be asked for them."""
     plots = []
     for entry in ENTRIES:
-        if entry.wanted(run):
-            with house_style(entry.name):
+        if (features or not entry.reads_features) and entry.wanted(run):
+            with plain_style(entry.name):
                 figure = entry.draw(run)
                 title = figure.get_suptitle()
                 plots.append(Plot(entry.name, entry.group, title, entry.caption(run), to_svg(figure)))
@@ -52,38 +55,39 @@ def same_reward(run: Run) -> bool:
 
 
 def _searched(run: Run) -> bool:
-    return len(run.history) > 0
+    return len(run) > 0
 
 
 def _known(column: str) -> Callable[[Run], bool]:
     return lambda run: bool(run.rounds[column].notna().any())
 
 
-def _skips(run: Run) -> bool:
-    return _searched(run) and run.space.layers > 2
-
-
 def _accuracy_caption(run: Run) -> str:
     last = bands(run.history, "accuracy").iloc[-1]
-    words = f"In the last round the policy's {int(last['count'])} samples average {text.percent(last['mean'])}"
+    words = f"In the last round the {int(last['count'])} sampled architectures average {value(run, last['mean'])}"
     control = run.rounds["random_accuracy_mean"].dropna()
     if len(control):
-        random = text.percent(control.iloc[-1])
+        random = value(run, control.iloc[-1])
         words += f", uniformly random ones, scored with the same weights on the same images, {random}"
     words += ". Band: from the lower to the upper quartile."
-    return words + (" The reward is this accuracy." if same_reward(run) else "")
+    return words + (" The reward is this accuracy." if same_reward(run) and is_share(run) else "")
 
 
 def _reward_caption(run: Run) -> str:
-    return "What the controller maximises: the accuracy, reshaped as the configuration under reward says."
+    terms = ", ".join(f"{key}={setting}" for key, setting in flatten(run.objective).items())
+    return "What the controller maximizes" + (f": {terms}." if terms else ".")
 
 
 def _best_caption(run: Run) -> str:
-    line = best_so_far(run.history)
-    first = int((line == line[-1]).argmax()) + 1
-    place = f"{text.count(first)} of {text.count(len(line))}"
-    words = f"Highest accuracy {text.percent(line[-1])}, at architecture {place}."
-    words += " The shared weights are trained on meanwhile, so part of the rise is theirs and not the controller's."
+    place = int(run.incumbents[-1])
+    reached = value(run, float(run.history["accuracy"].iloc[place]))
+    words = f"Highest {'accuracy' if same_reward(run) else 'reward, of accuracy'} {reached}, at architecture "
+    words += f"{text.count(place + 1)} of {text.count(len(run))}."
+    if run.table is not None:
+        words = f"The best observed value is {reached}, its true score {value(run, float(run.score[-1]))}, at "
+        words += f"architecture {text.count(place + 1)} of {text.count(len(run))}."
+    elif run.evaluator == "shared_weights":
+        words += " The shared weights are trained in each round, so part of the rise is due to them."
     return words + _thinning(run)
 
 
@@ -93,8 +97,21 @@ def _params_caption(run: Run) -> str:
 
 def _thinning(run: Run) -> str:
     most = curves.MOST_POINTS
-    every = len(run.history)
+    every = len(run)
     return f" {text.count(most)} of the {text.count(every)} architectures are drawn." if every > most else ""
+
+
+def _operators_caption(run: Run) -> str:
+    found = sampled(run)
+    words = "Share of all positions of all architectures of a round. Even bands: the controller has no preference."
+    if found.thinned:
+        words += f" Of each round, and of more than {MOST_ROUNDS} rounds, an evenly spread part is counted."
+    missing = len(found.factors) - mosaics.MOST_FACTORS
+    return words + (f" {missing} more factors are not drawn." if missing > 0 else "")
+
+
+def _chosen(run: Run) -> bool:
+    return _searched(run) and bool(sampled(run).factors)
 
 
 def _fixed(words: str) -> Callable[[Run], str]:
@@ -107,34 +124,39 @@ ENTRIES = (
     _Entry("accuracy", LEARNT, _searched, curves.accuracy, _accuracy_caption),
     _Entry("reward", LEARNT, lambda run: _searched(run) and not same_reward(run), curves.reward, _reward_caption),
     _Entry("best", LEARNT, _searched, curves.best, _best_caption),
-    _Entry("params", LEARNT, _searched, curves.against_params, _params_caption),
+    _Entry(
+        "params", LEARNT, lambda run: bool(run.history["params"].notna().any()), curves.against_params, _params_caption
+    ),
     _Entry(
         "operators",
         CHOSEN,
-        _searched,
+        _chosen,
         mosaics.operators,
-        _fixed("Share of all layers of all architectures of a round. Even bands: the controller has no preference."),
+        _operators_caption,
+        reads_features=True,
     ),
     _Entry(
         "layers",
         CHOSEN,
-        _searched,
+        _chosen,
         mosaics.layers,
-        _fixed("Each column: how often the last round's architectures chose an operator in that layer, in percent."),
+        _fixed("Each column: how often the last round's architectures made a choice there, in percent."),
+        reads_features=True,
     ),
     _Entry(
         "skip_rate",
         CHOSEN,
-        lambda run: _skips(run) and _known("skip_rate")(run),
+        _known("skip_rate"),
         curves.skip_rate,
         _fixed("Share of all possible skip connections that a round's architectures used, on average."),
     ),
     _Entry(
         "skips",
         CHOSEN,
-        _skips,
+        lambda run: _searched(run) and links(sampled(run).last) is not None,
         mosaics.skips,
         _fixed("How often the last round's architectures used a skip connection, in percent."),
+        reads_features=True,
     ),
     _Entry(
         "entropy",
@@ -148,14 +170,14 @@ ENTRIES = (
         TRAINED,
         _known("child_loss"),
         curves.child_loss,
-        _fixed("Mean training loss of the children sampled in a round."),
+        _fixed("Mean training loss of the children that were sampled in a round."),
     ),
     _Entry(
         "retraining",
         TRAINED,
         lambda run: len(run.retrain) > 0,
         curves.retraining,
-        _fixed("The network has weights of its own here, all from scratch: these are not the search's accuracies."),
+        _fixed("The found network alone, its weights trained from scratch: these are not the search's accuracies."),
     ),
     _Entry(
         "time",

@@ -1,279 +1,232 @@
-"""The report's sections as HTML, in the order in which they are read."""
+"""What report.html of a run says: the values of the template run.html.jinja."""
 
-from collections.abc import Iterable
-from html import escape
+from collections.abc import Sequence
 from typing import Any
 
+from markupsafe import Markup
+
 from rlnas.config.plain_data import flatten
-from rlnas.config.quoting import shown
+from rlnas.config.quoting import shown, without_home
 from rlnas.report import text
-from rlnas.report.command import EPOCHS, load_code, retrain_command, without_home
-from rlnas.report.run.drawing import Row
+from rlnas.report.run.drawing import Row, is_chain, name, skips
 from rlnas.report.run.figures import Plot
+from rlnas.report.run.numbers import value
 from rlnas.report.style import inline
-from rlnas.report.template import page
+from rlnas.report.template import render
+from rlnas.runs.commands import EPOCHS, compare_with_others, load_code, retrain_command
 from rlnas.runs.reader import Run, number
 
 MOST_CANDIDATES = 50
+SOURCES = {"history": "history", "policy": "final policy", "random": "drawn uniformly"}
 
 
-def write_page(run: Run, drawing: tuple[str, list[Row]] | None, plots: list[Plot]) -> str:
-    """The document. drawing: the architecture's SVG and its rows, None if nothing was found."""
-    title = f"{run.result.get('name', run.folder.name)}: architecture search report"
-    sections = [
-        _headline(run),
-        _architecture(run, *drawing) if drawing else "",
-        _figures(plots),
-        _candidates(run),
-        _again(run),
-        _configuration(run),
-    ]
-    return page(escape(title), "\n".join(section for section in sections if section))
-
-
-# -- what was found ------------------------------------------------------------------------------------
-
-
-def _headline(run: Run) -> str:
-    result = run.result
-    note = result.get("dataset_note")
-    banner = ""
-    if note:
-        warning = "<strong>Not the data that was asked for.</strong>"
-        banner = f'<p class="banner" role="alert">{warning} {escape(str(note).rstrip("."))}.</p>\n'
-    return (
-        f"<header>\n<h1>{escape(str(result.get('name', run.folder.name)))}: architecture search</h1>\n{banner}"
-        f"<p>{_summary(run)}</p>\n{_data_notes(run)}</header>\n"
-        f'<section aria-label="Result in numbers">\n<dl class="tiles">\n{_tiles(run)}\n</dl>\n'
-        '<p class="note">An accuracy with shared weights is only a ranking signal: all architectures borrow one set of '
-        "weights there, so it tells which one to retrain, not how good that one will be.</p>\n</section>"
+def write_page(run: Run, drawing: tuple[str, list[Row]] | None, plots: Sequence[Plot], notes: Sequence[str]) -> str:
+    """The document. drawing: the network's SVG and its rows, None if there is none. notes: what could not be drawn."""
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for plot in plots:
+        shown_plot = {"inline": inline(plot.svg, plot.name, plot.alt), "caption": plot.caption}
+        groups.setdefault(plot.group, []).append(shown_plot)
+    return render(
+        "run",
+        name=str(run.result.get("name", run.folder.name)),
+        dataset_note=str(run.result.get("dataset_note") or "").rstrip("."),
+        summary=_summary(run),
+        reached=_reached(run),
+        data_notes=(run.result.get("images") or {}).get("notes") or [],
+        notes=[without_home(note) for note in notes],
+        tiles=_tiles(run),
+        shared_weights=run.evaluator == "shared_weights",
+        architecture=(run.best or {}).get("architecture"),
+        drawing=_drawing(*drawing) if drawing else None,
+        groups=groups,
+        candidates=_candidates(run),
+        again=_again(run) if run.best else None,
+        configuration=without_home(run.composed),
+        environment=_environment(run),
     )
 
 
-def _data_notes(run: Run) -> str:
-    """What was read how, and which files were left out: one paragraph for each note of result.json."""
-    notes = (run.result.get("images") or {}).get("notes") or []
-    return "".join(f'<p class="note">Data: {escape(str(note))}.</p>\n' for note in notes)
-
-
 def _summary(run: Run) -> str:
-    """One sentence: who searched what on which images, and what came of it."""
-    result, best = run.result, run.best
-    images = result.get("images") or {}
-    data = text.dataset(str(result.get("dataset", "unknown data")))
+    """Who searched what on which data, in how long."""
+    images, size = run.result.get("images") or {}, run.result.get("children_evaluated")
+    data = f" on {text.dataset(str(run.result['dataset']))}" if run.result.get("dataset") else ""
     if "size" in images:
         classes = _plural(len(images.get("classes") or []), "class", "classes")
         data += f" ({images['size']}\N{MULTIPLICATION SIGN}{images['size']} pixels, {classes})"
-    scored = result.get("children_evaluated")
-    time = number((result.get("seconds") or {}).get("total"))
-    if scored:
-        who = f"The controller {result['controller']}" if result.get("controller") else "The search"
-        words = f"{who} scored {text.count(scored)} architectures of the space {run.space.name} on {data}"
+    if size:
+        who = f"The controller {run.controller}" if run.controller else "The search"
+        looked_up = ", looked up in a table" if run.table is not None else ""
+        words = f"{who} scored {text.count(size)} architectures of the space {run.space_name}{data}{looked_up}"
     else:
-        words = f"No search: an architecture of the space {run.space.name} was given, for {data}"
-    words = escape(words)
+        words = f"No search: an architecture of the space {run.space_name} was given{data}"
+    time = number((run.result.get("seconds") or {}).get("total"))
     words += f", in {text.duration(time)}." if time is not None else "."
-    if best is None:
+    if run.best is None:
         return words + " No architecture was chosen."
+    if _reached(run) is None and run.evaluator == "shared_weights":
+        words += " The network was not retrained, so its own accuracy is not known yet."
+    return words
+
+
+def _reached(run: Run) -> dict[str, str] | None:
+    """What the found architecture reached, by the measure that counts."""
+    best = run.best or {}
     if number(best.get("test_accuracy")) is not None:
-        reached = f"<strong>{text.percent(best['test_accuracy'])}</strong> on the test split"
-        subject = "The best one, retrained from scratch, reaches" if scored else "Retrained from scratch it reaches"
-        return f"{words} {subject} {reached}."
-    return words + " The network was not retrained, so its own accuracy is not known yet."
+        searched = run.result.get("children_evaluated")
+        subject = "The best one, retrained from scratch, reaches" if searched else "Retrained from scratch it reaches"
+        return {"subject": subject, "value": text.percent(best["test_accuracy"]), "measure": " on the test split"}
+    if number(best.get("score")) is not None:
+        regret = number(best.get("regret"))
+        measure = "" if regret is None else f", {regret:.4g} below the table's optimum"
+        return {"subject": "The best one has a true score of", "value": value(run, best["score"]), "measure": measure}
+    return None
 
 
-def _tiles(run: Run) -> str:
-    result, best, tiles = run.result, run.best or {}, []
-    if run.best:
+def _tiles(run: Run) -> list[dict[str, Any]]:
+    result, best = run.result, run.best or {}
+    tiles: list[tuple[str, Any, str]] = []
+    if run.table is not None:
+        known = "" if run.optimum is None else f"optimum {value(run, run.optimum)}"
+        tiles += [("true score of the best", value(run, number(best.get("score"))), known)]
+        tiles += [("observed value", value(run, number(best.get("search_accuracy"))), "in the search")]
+    elif best and (run.retrained or run.evaluator == "shared_weights"):
         how = "retrained from scratch" if run.retrained else "not retrained"
-        tiles += [
-            ("test accuracy", text.percent(best.get("test_accuracy")), how, run.retrained),
-            ("validation accuracy", text.percent(best.get("valid_accuracy")), how, False),
-            ("search accuracy", text.percent(best.get("search_accuracy")), "with shared weights", False),
-            ("parameters", text.quantity(best.get("params")), f"{text.count(best.get('params'))}", False),
-            ("for one image", text.quantity(best.get("flops"), "FLOPs"), "a multiply-add is two", False),
-        ]
+        tiles += [("test accuracy", text.percent(best.get("test_accuracy")), how)]
+        tiles += [("validation accuracy", text.percent(best.get("valid_accuracy")), how)]
+    if best and run.table is None:
+        how = "with shared weights" if run.evaluator == "shared_weights" else f"by evaluator {run.evaluator}"
+        tiles += [("search accuracy", value(run, number(best.get("search_accuracy"))), how)]
+    objective = number(best.get("objective"))
+    if objective is not None and objective != number(best.get("search_accuracy")):
+        terms = ", ".join(run.objective.get("terms") or {})
+        tiles += [("objective", f"{objective:.6g}", f"of {terms}" if terms else "")]
+    if number(best.get("params")) is not None:
+        tiles += [("parameters", text.quantity(best["params"]), text.count(best["params"]))]
+    if number(best.get("flops")) is not None:
+        tiles += [("for one image", text.quantity(best["flops"], "FLOPs"), "a multiply-add is two")]
     if result.get("children_evaluated"):
         unique = f"{text.count(result.get('children_unique'))} different"
-        tiles.append(("architectures scored", text.count(result["children_evaluated"]), unique, False))
-    size = str((result.get("space") or {}).get("size") or run.space.size)
-    tiles.append(("architectures in the space", _power(size), f"{run.space.name}, {run.space.layers} layers", False))
+        tiles += [("architectures scored", text.count(result["children_evaluated"]), unique)]
+    size = result["space"].get("size")
+    depth = (result["space"].get("options") or {}).get("layers")
+    kind = run.space_name + (f", {depth} layers" if depth else "")
+    tiles += [("architectures in the space", "not counted" if size is None else _power(str(size)), kind)]
     seconds = number((result.get("seconds") or {}).get("total"))
     if seconds is not None:
         ends = [f"ended by {result['stopped_by']}"] if result.get("stopped_by") not in (None, "architecture") else []
         times = int(number(result.get("resumed")) or 0)
         ends += [f"resumed {'once' if times == 1 else f'{times} times'}"] if times else []
-        tiles.append(("wall time", text.duration(seconds), ", ".join(ends), False))
-    return "\n".join(_tile(*tile) for tile in tiles)
+        tiles += [("wall time", text.duration(seconds), ", ".join(ends))]
+    main = run.retrained or run.table is not None
+    return [
+        {"name": name, "value": amount, "more": more, "main": main and place == 0}
+        for place, (name, amount, more) in enumerate(tiles)
+    ]
 
 
-def _power(size: str) -> str:
+def _power(size: str) -> str | Markup:
+    """A number, or mantissa times a power of ten."""
     mantissa, exponent = text.big(size)
     if exponent is None:
-        return escape(mantissa)
-    power = f"{mantissa}\N{NO-BREAK SPACE}\N{MULTIPLICATION SIGN}\N{NO-BREAK SPACE}10<sup>{exponent}</sup>"
-    return f'<span title="{escape(size)}">{power}</span>'
+        return mantissa
+    return Markup("{}\N{THIN SPACE}\N{MULTIPLICATION SIGN}\N{THIN SPACE}10<sup>{}</sup>").format(mantissa, exponent)
 
 
-def _tile(name: str, value: str, more: str, main: bool) -> str:
-    below = f'<dd class="more">{escape(more)}</dd>' if more else ""
-    kind = ' class="main"' if main else ""
-    return f'<div{kind}><dt>{escape(name)}</dt><dd class="value">{value}</dd>{below}</div>'
-
-
-# -- the network, the figures, the candidates ----------------------------------------------------------
-
-
-def _architecture(run: Run, svg: str, rows: list[Row]) -> str:
-    assert run.best is not None
-    layers = [row for row in rows if row.number]
-    skips = sum(len(row.skips) for row in layers)
-    label = f"Graph of the found network: {len(layers)} layers in a chain and {_plural(skips, 'skip connection')}"
+def _drawing(svg: str, rows: list[Row]) -> dict[str, Any]:
+    chain, arcs = is_chain(rows), skips(rows)
+    layers = sum(1 for row in rows if row.number)
+    label = f"Graph of the found network: {layers} layers{' in a chain' if chain else ''} and "
+    label += _plural(
+        len(arcs), "skip connection" if chain else "edge past others", "" if chain else "edges past others"
+    )
     width = int(svg.split('width="', 1)[1].split('"', 1)[0])
-    shown = inline(svg, "architecture", escape(label, quote=True))
-    shown = shown.replace("<svg ", f'<svg style="max-width: {width}px; min-width: {round(0.8 * width)}px" ', 1)
-    table = _table(
-        ("", "operator", "output", "parameters", "skips from"),
-        [
-            (
-                str(row.number or ""),
-                escape(row.label),
-                _output(row),
-                text.count(row.params),
-                ", ".join(map(str, row.skips)),
-            )
-            for row in rows
-        ],
-        numbers=(0, 3),
-        whole=(1, 2) if max(len(row.label) for row in rows) <= 18 else (2,),
-        caption="Layer by layer. Output: channels, height\N{MULTIPLICATION SIGN}width. What reduces a layer's "
-        "output for later ones counts with that layer.",
-    )
-    return (
-        "<section>\n<h2>The network that was found</h2>\n"
-        f'<div class="found">\n<figure class="card drawing"><div class="scroll">{shown}</div>\n'
-        "<figcaption>Straight down: the main path. Arcs: skip connections, joined to the layer their arrow points at. "
-        "Square boxes are convolutions (double edge: separable, dashed: dilated), round ones average pooling, pointed "
-        "ones max pooling. Grey bands hold layers of one resolution.</figcaption></figure>\n"
-        f'<div class="card scroll">{table}</div>\n</div>\n'
-        f'<h3>As text</h3>\n<pre class="wrap"><code>{escape(str(run.best["architecture"]))}</code></pre>\n</section>'
-    )
+    style = f"max-width: {width}px; min-width: {round(0.8 * width)}px"
+    shown_sources = [
+        [source for source in row.sources if not chain or source != place - 1] for place, row in enumerate(rows)
+    ]
+    table = [
+        (
+            str(row.number or ""),
+            row.label,
+            row.output,
+            text.count(row.params),
+            text.quantity(row.flops),
+            ", ".join(name(rows, source) for source in sources),
+        )
+        for row, sources in zip(rows, shown_sources, strict=True)
+    ]
+    whole = (1, 2) if max(len(row.label) for row in rows) <= 18 else (2,)
+    return {"inline": inline(svg, "architecture", label, style), "rows": table, "chain": chain, "whole": whole}
 
 
-def _output(row: Row) -> str:
-    if row.size is None:
-        return f"{row.channels} classes"
-    return f"{row.channels}, {row.size[0]}\N{MULTIPLICATION SIGN}{row.size[1]}"
-
-
-def _figures(plots: list[Plot]) -> str:
-    if not plots:
-        return ""
-    parts = ["<section>\n<h2>How the run went</h2>"]
-    for group in dict.fromkeys(plot.group for plot in plots):
-        parts.append(f'<h3>{escape(group)}</h3>\n<div class="figures">')
-        parts += [_figure(plot) for plot in plots if plot.group == group]
-        parts.append("</div>")
-    return "\n".join([*parts, "</section>"])
-
-
-def _figure(plot: Plot) -> str:
-    drawing = inline(plot.svg, plot.name, escape(plot.alt, quote=True))
-    return f'<figure class="card">{drawing}\n<figcaption>{escape(plot.caption)}</figcaption></figure>'
-
-
-def _candidates(run: Run) -> str:
+def _candidates(run: Run) -> dict[str, Any] | None:
+    """The table of the best candidates, without columns of which nothing is known."""
     candidates = run.result.get("candidates") or []
     if not candidates:
-        return ""
-    code = str((run.best or {}).get("code"))
-    sources = {"history": "history", "policy": "final policy", "random": "drawn uniformly"}
-    rows = [
+        return None
+    found = (run.best or {}).get("architecture")
+    own = [place for place, item in enumerate(candidates) if item.get("architecture") == found][:1]
+    shared = run.evaluator == "shared_weights"
+    columns: list[tuple[str, str, list[Any]]] = [
+        ("place", "whole", [f"{place + 1}{' (found)' if place in own else ''}" for place in range(len(candidates))]),
+        ("alone", "number", [_share(item.get("alone_accuracy")) for item in candidates]),
+        ("shared weights" if shared else "accuracy", "number", [_share(item.get("accuracy")) for item in candidates]),
+        ("from", "whole", [SOURCES.get(str(item.get("source")), str(item.get("source") or "")) for item in candidates]),
+        ("parameters", "number", [text.quantity(item.get("params")) for item in candidates]),
+        ("FLOPs", "number", [text.quantity(item.get("flops")) for item in candidates]),
         (
-            str(place) + (" (found)" if str(item.get("code")) == code else ""),
-            text.percent(item.get("alone_accuracy")),
-            text.percent(item.get("accuracy")),
-            escape(sources.get(str(item.get("source")), str(item.get("source") or ""))),
-            text.quantity(item.get("params")),
-            text.quantity(item.get("flops")),
-            f"<code>{escape(str(item.get('architecture', '')))}</code>",
-        )
-        for place, item in enumerate(candidates[:MOST_CANDIDATES], start=1)
+            "architecture",
+            "long",
+            [Markup("<code>{}</code>").format(item.get("architecture", "")) for item in candidates],
+        ),
     ]
-    chosen = {place for place, item in enumerate(candidates) if str(item.get("code")) == code}
-    more = len(candidates) - len(rows)
-    caption = "Accuracy on the whole validation split: with the final shared weights and, for the finalists, after "
-    caption += "training alone for a short time, which decides."
-    caption += f" {more} more are in result.json." if more > 0 else ""
-    head = ("place", "alone", "shared weights", "from", "parameters", "FLOPs", "architecture")
-    table = _table(head, rows, numbers=(1, 2, 4, 5), whole=(0, 3), caption=caption, chosen=chosen, long=6)
-    return f'<section>\n<h2>Best candidates</h2>\n<div class="card scroll">{table}</div>\n</section>'
+    columns = [column for column in columns if any(cell not in (text.NONE, "") for cell in column[2])]
+    more = len(candidates) - MOST_CANDIDATES
+    caption = "Accuracy on the whole validation split."
+    if shared:
+        caption = (
+            "Accuracy on the whole validation split: with the final shared weights and, for the finalists, after "
+            "training alone for a short time, which decides."
+        )
+    return {
+        "head": [head for head, _, _ in columns],
+        "rows": list(zip(*(cells[:MOST_CANDIDATES] for _, _, cells in columns), strict=True)),
+        "numbers": [place for place, (_, kind, _) in enumerate(columns) if kind == "number"],
+        "whole": [place for place, (_, kind, _) in enumerate(columns) if kind == "whole"],
+        "long": len(columns) - 1,
+        "chosen": own,
+        "caption": caption + (f" {more} more are in result.json." if more > 0 else ""),
+    }
+
+
+def _share(amount: Any) -> str:
+    return text.percent(amount)
 
 
 def _plural(count: int, word: str, words: str = "") -> str:
     return f"{count} {word if count == 1 else words or word + 's'}"
 
 
-# -- how to go on --------------------------------------------------------------------------------------
-
-
-def _again(run: Run) -> str:
-    if run.best is None:
-        return ""
-    unknown = "" if run.config else " The run's own settings are not in it (no .hydra): add them to the command."
+def _again(run: Run) -> dict[str, Any]:
+    """How to continue: train the found network again, or, where there is none, compare the run with others."""
     folder = shown(run.folder)
-    seen = "" if folder.is_absolute() else ", seen from where the run was started"
-    where = f"<code>{escape(without_home(folder.as_posix()))}</code> is this run's folder{seen}."
-    load = f"<h3>Load it in Python</h3>\n<pre><code>{escape(load_code(run))}</code></pre>"
-    if not run.weights:
-        load = '<p class="note">There are no trained weights of it to load yet (best/model.safetensors).</p>'
-    return (
-        f"<section>\n<h2>Go on with this network</h2>\n<h3>Retrain it from scratch, {EPOCHS} epochs</h3>\n"
-        f'<pre class="wrap"><code>{escape(retrain_command(run))}</code></pre>\n'
-        f'<p class="note">{where}{unknown}</p>\n{load}\n</section>'
-    )
+    return {
+        "retrain": retrain_command(run) if run.retrainable else "",
+        "compare": compare_with_others(run),
+        "epochs": EPOCHS,
+        "folder": without_home(folder.as_posix()),
+        "relative": not folder.is_absolute(),
+        "load": load_code(run) if run.retrainable and run.weights else "",
+    }
 
 
-def _configuration(run: Run) -> str:
-    parts = []
-    if run.config:
-        config = f"<pre><code>{escape(without_home(run.config))}</code></pre>"
-        parts.append(f"<details>\n<summary>Configuration, as composed</summary>\n{config}\n</details>")
+def _environment(run: Run) -> list[tuple[str, str]]:
     facts = {"seed": run.result.get("seed"), "evaluator": run.result.get("evaluator"), **run.environment}
+    if run.objective:
+        facts["objective"] = run.objective
     known = {key: value for key, value in flatten(facts).items() if value is not None}
-    pairs = [(escape(key), escape(without_home(_plain(value)))) for key, value in known.items()]
-    if pairs:
-        table = _table(("what", "value"), pairs)
-        parts.append(f'<details>\n<summary>Environment</summary>\n<div class="card scroll">{table}</div>\n</details>')
-    return "<section>\n<h2>How it was run</h2>\n" + "\n".join(parts) + "\n</section>" if parts else ""
+    return [(key, without_home(_plain(value))) for key, value in known.items()]
 
 
 def _plain(value: Any) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-
-
-def _table(
-    head: Iterable[str],
-    rows: Iterable[tuple[str, ...]],
-    *,
-    numbers: tuple[int, ...] = (),
-    caption: str = "",
-    chosen: Iterable[int] = (),
-    whole: tuple[int, ...] = (),
-    long: int = -1,
-) -> str:
-    """A table; cells are HTML.
-
-    numbers: columns set right. whole: columns that do not wrap. long: the wide one. chosen: rows marked.
-    """
-    kinds = {column: ' class="number"' for column in numbers} | {column: ' class="whole"' for column in whole}
-    kinds[long] = ' class="long"'
-    marked = set(chosen)
-    parts = ["<table>", f"<caption><span>{escape(caption)}</span></caption>" if caption else "", "<thead><tr>"]
-    parts += [f'<th scope="col"{kinds.get(column, "")}>{escape(name)}</th>' for column, name in enumerate(head)]
-    parts.append("</tr></thead>\n<tbody>")
-    for index, row in enumerate(rows):
-        cells = "".join(f"<td{kinds.get(column, '')}>{cell}</td>" for column, cell in enumerate(row))
-        parts.append(f'<tr class="chosen">{cells}</tr>' if index in marked else f"<tr>{cells}</tr>")
-    parts.append("</tbody>\n</table>")
-    return "\n".join(part for part in parts if part)

@@ -66,7 +66,7 @@ def spread(wanted: Sequence[float], step: float) -> list[float]:
 
 
 def shortened(label: str) -> str:
-    """A long label without its middle: what tells two of them apart stands at the end."""
+    """A long label without its middle; labels of one controller differ at their end."""
     if len(label) <= MOST_LETTERS:
         return label
     name, _, rest = label.partition(" ")

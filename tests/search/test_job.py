@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from tests.test_resume import run_until
 
 import rlnas
 from rlnas.cli import _compose
@@ -16,6 +15,7 @@ from rlnas.errors import RlnasError
 from rlnas.runs.tables import read_rows
 from tests.command import history, result
 from tests.command import rlnas as command
+from tests.runs.test_resume import run_until
 
 CONTROLLERS = ("ppo", "a2c", "reinforce", "random", "evolution", "local_search", "genetic", "dqn")
 
@@ -37,6 +37,7 @@ def run(tmp_path: Path, arguments: list[str], *more: str) -> tuple[Path, dict]:
     return folder, rlnas.load_result(folder)
 
 
+@pytest.mark.variants(4)
 @pytest.mark.parametrize("controller", CONTROLLERS)
 def test_every_controller_searches_a_table(controller: str, table: list[str], tmp_path: Path) -> None:
     folder, found = run(tmp_path, table, f"controller={controller}", "budget.architectures=40")
@@ -69,23 +70,25 @@ def test_the_budget_of_simulated_seconds_is_kept_exactly(table: list[str], tmp_p
 
 
 def test_a_budget_below_the_first_architecture_is_said(table: list[str], tmp_path: Path) -> None:
-    with pytest.raises(rlnas.RlnasError, match="before an architecture was looked up; give a larger budget"):
+    with pytest.raises(rlnas.RlnasError, match="before an architecture was scored; give a larger"):
         run(tmp_path, table, "budget.architectures=0", "budget.table_seconds=0.5")
 
 
+@pytest.mark.thorough
 def test_two_runs_of_a_seed_are_equal_and_another_seed_is_not(table: list[str], tmp_path: Path) -> None:
     folders = [run(tmp_path / name, table, f"seed={seed}")[0] for name, seed in (("a", 0), ("b", 0), ("c", 1))]
     first, again, other = ((folder / "history.csv").read_bytes() for folder in folders)
     assert first == again != other
 
 
+@pytest.mark.variants(1)
 @pytest.mark.parametrize("controller", ["ppo", "evolution"])
 def test_killed_and_resumed(controller: str, table: list[str], tmp_path: Path, monkeypatch) -> None:
     """A checkpoint is written at every round here, not only every few seconds."""
     options = [*table, f"controller={controller}", "budget.architectures=400", "search.architectures_per_round=40"]
     whole, _ = run(tmp_path / "whole", options)
-    monkeypatch.setattr("rlnas.search.table_job.CHECKPOINT_SECONDS", 0.0)
-    monkeypatch.setattr("rlnas.search.rounds.Search._check_budget", stop_after(3))
+    monkeypatch.setattr("rlnas.evaluators.TabularEvaluator.checkpoint_seconds", 0.0)
+    monkeypatch.setattr("rlnas.search.rounds.Rounds._out_of_time", stop_after(3))
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path / "part", options)
     monkeypatch.undo()
@@ -96,9 +99,10 @@ def test_killed_and_resumed(controller: str, table: list[str], tmp_path: Path, m
 
 
 def stop_after(rounds: int):
-    def check(search) -> None:
-        if search.round == rounds:
+    def check(loop) -> bool:
+        if loop.round == rounds:
             raise KeyboardInterrupt
+        return False
 
     return check
 
@@ -113,14 +117,14 @@ def test_stopped_before_the_first_checkpoint(table: list[str], tmp_path: Path) -
 
 
 def test_another_table_is_refused_on_resume(table: list[str], tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr("rlnas.search.table_job.CHECKPOINT_SECONDS", 0.0)
-    monkeypatch.setattr("rlnas.search.rounds.Search._check_budget", stop_after(2))
+    monkeypatch.setattr("rlnas.evaluators.TabularEvaluator.checkpoint_seconds", 0.0)
+    monkeypatch.setattr("rlnas.search.rounds.Rounds._out_of_time", stop_after(2))
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path, table)
     monkeypatch.undo()
     path = tmp_path / "bench.csv"
     path.write_text(path.read_text().replace("2,2,2,26", "2,2,2,25"))
-    with pytest.raises(rlnas.RlnasError, match="was begun with another table"):
+    with pytest.raises(rlnas.RlnasError, match=r"with another table: SHA-256 .* space.path=FILE"):
         rlnas.run([f"resume={tmp_path}/run"])
 
 
@@ -134,6 +138,7 @@ WRONG = {
 }
 
 
+@pytest.mark.variants(3)
 @pytest.mark.parametrize(("arguments", "message"), WRONG.values(), ids=WRONG)
 def test_errors_are_one_line(arguments: list[str], message: str, table: list[str], tmp_path: Path) -> None:
     with pytest.raises(rlnas.RlnasError, match=message) as error:
@@ -164,6 +169,7 @@ def test_nas_bench_macro_by_its_experiment(nas_bench_macro: Path, tmp_path: Path
     assert found["best"]["params"] > 1e6
 
 
+@pytest.mark.variants(1)
 @pytest.mark.parametrize("controller", ["ppo", "evolution", "genetic", "dqn", "random", "reinforce"])
 def test_a_round_is_as_many_architectures_for_every_controller(
     controller: str, table: list[str], tmp_path: Path
@@ -193,3 +199,43 @@ def test_an_update_of_more_than_a_round_is_refused(table: list[str], tmp_path: P
     options = [*table, "controller=a2c", "controller.episodes=10", "+controller.params.n_steps=15"]
     with pytest.raises(RlnasError, match=r"search.architectures_per_round is 20, .*50 architectures.*n_steps"):
         run(tmp_path, [*options, "search.architectures_per_round=20", "budget.architectures=200"])
+
+
+# -- what tables and networks have in common ---------------------------------------------------------------
+
+
+def test_no_report_is_written_where_none_is_wanted(table: list[str], tmp_path: Path) -> None:
+    """Not by a run on a table unless it is asked for, and then with all a run on images has."""
+    folder, _ = run(tmp_path / "without", table)
+    assert not (folder / "report.html").exists()
+    for name in ("history.csv", "rounds.csv", "result.json", "environment.json", ".hydra"):
+        assert (folder / name).exists()
+
+
+def test_the_objective_of_a_table_decides(table: list[str], tmp_path: Path) -> None:
+    """The smallest is the best where the accuracy counts negatively."""
+    folder, found = run(tmp_path, table, "objective.terms.accuracy=-1", "controller=random", "budget.architectures=40")
+    rows = read_rows(folder / "history.csv")
+    assert all(float(row["reward"]) == -float(row["accuracy"]) for row in rows)
+    best = min(rows, key=lambda row: float(row["accuracy"]))
+    assert found["best"]["architecture"] == best["architecture"]
+    assert found["best"]["objective"] == -float(best["accuracy"])
+
+
+def test_a_limit_on_a_column_of_a_table(table: list[str], tmp_path: Path) -> None:
+    limited = [*table, "space.params=sec", "controller=random", "budget.architectures=60"]
+    folder, found = run(tmp_path, limited, "+objective.limits.params=9")
+    rows = [row for row in read_rows(folder / "history.csv") if float(row["params"]) <= 9]
+    assert found["best"]["params"] <= 9
+    assert found["best"]["search_accuracy"] == max(float(row["accuracy"]) for row in rows)
+    with pytest.raises(RlnasError, match=r"within objective.limits=.*params.*0.5"):
+        run(tmp_path / "none", limited, "+objective.limits.params=0.5")
+
+
+def test_a_run_that_is_finished_is_not_run_again(table: list[str], tmp_path: Path) -> None:
+    folder, found = run(tmp_path, table, "controller=random")
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
+    assert rlnas.run([f"resume={folder}"]) == folder
+    changed = {path.name for path, time in before.items() if path.stat().st_mtime_ns != time}
+    assert not {"history.csv", "rounds.csv", "result.json"} & changed
+    assert rlnas.load_result(folder) == found

@@ -1,0 +1,99 @@
+"""Train one child alone and score it on the validation split, as an independent piece of work."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from torch import Tensor
+
+from rlnas.children.retrain import Retraining, accuracy
+from rlnas.children.supernet import Supernet
+from rlnas.config.schema import ChildConfig, RetrainConfig
+from rlnas.data import ImageData, Images
+from rlnas.errors import Diverged
+from rlnas.evaluators.base import Score
+from rlnas.execution.settings import Execution
+from rlnas.networks.graph import Graph
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Settings common to all children that are trained from scratch.
+
+    images: those that the children are scored on. batch_size: images in a forward pass of scoring.
+    """
+
+    config: RetrainConfig
+    data: ImageData
+    images: Images
+    execution: Execution
+    seed: int
+    batch_size: int
+
+
+def train_from_scratch(recipe: Recipe, graph: Graph, stopped: Callable[[], bool]) -> Score:
+    """Train a network from scratch and return its score, with running BN statistics as in later use."""
+    start = time.perf_counter()
+
+    def after_epoch(epoch: int, loss: float) -> None:
+        if stopped():
+            raise InterruptedError("the training of a child was stopped")
+
+    training = Retraining(recipe.config, graph, recipe.data, execution=recipe.execution, seed=recipe.seed)
+    try:
+        child = training.train(after_epoch)
+    except Diverged as error:
+        return Score({"accuracy": 0.0}, time.perf_counter() - start, failed=str(error))
+    found = accuracy(child, recipe.images, recipe.batch_size)
+    return Score({"accuracy": found}, time.perf_counter() - start, images=len(recipe.images))
+
+
+@dataclass(frozen=True)
+class ShortTraining:
+    """Settings common to all finalists that are trained alone.
+
+    weights: the shared weights to start from, by name; None: from scratch. score: scores one trained network.
+    """
+
+    config: ChildConfig
+    data: ImageData
+    track_statistics: bool
+    execution: Execution
+    seed: int
+    epochs: float
+    weights: dict[str, Tensor] | None
+    score: Callable[[Supernet, Graph], Score]
+
+
+def train_shortly(common: ShortTraining, graph: Graph, stopped: Callable[[], bool]) -> Score:
+    """Train a network alone for `epochs` (> 0) and return its score.
+
+    Shared weights fit no single architecture well; a short training alone ranks architectures better. The learning
+    rate follows one cosine and every network gets the same batches. The shared weights are not changed.
+    """
+    start = time.perf_counter()
+    alone = Supernet(
+        replace(common.config, restart_epochs=common.epochs, architectures_per_step=1),
+        common.data,
+        track_statistics=common.track_statistics,
+        # one thread each: several may train at once, and results must not depend on how many
+        execution=replace(common.execution, threads=1, scoring_threads=1),
+        seed=common.seed,
+        purpose="alone",
+    )
+    alone.weights.ensure(graph)
+    if common.weights is not None:
+        alone.weights.load_state_dict({name: common.weights[name] for name in alone.weights.state_dict()})
+    steps = max(1, alone.steps_until(common.epochs))
+
+    def supply() -> Any:
+        while not stopped():
+            yield graph
+        raise InterruptedError("the training of an architecture alone was stopped")
+
+    try:
+        alone.train(supply(), steps)
+    except Diverged as error:
+        return Score({"accuracy": 0.0}, time.perf_counter() - start, failed=str(error))
+    return replace(common.score(alone, graph), seconds=time.perf_counter() - start)

@@ -1,0 +1,103 @@
+"""Interface of evaluators: train, score architectures, save and restore."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from rlnas.spaces import Architecture
+
+Draw = Callable[[int], Iterable[Architecture]]  # draw(n) samples n architectures to train on
+
+
+@dataclass(frozen=True)
+class Score:
+    """The result of evaluating an architecture.
+
+    values: by name; `accuracy` is always present: the share in 0..1 of the evaluation images, or what a table or a
+    user's evaluator measures, in its unit, higher is better. seconds: duration of the evaluation, for a table the
+    recorded one. cached: whether the score was computed before. true: the true score of a table, which no controller
+    receives. images: number of images the accuracy was measured on; with racing it may differ between children; None
+    without images. failed: why there is no real score (a diverged training), otherwise None.
+    """
+
+    values: Mapping[str, float]
+    seconds: float = 0.0
+    cached: bool = False
+    true: float | None = None
+    images: int | None = None
+    failed: str | None = None
+
+    @property
+    def accuracy(self) -> float:
+        """values["accuracy"]."""
+        return self.values["accuracy"]
+
+
+class Training(NamedTuple):
+    """Summary of a training of the shared weights.
+
+    loss: mean cross-entropy in nats, None if no step was due. epoch: total epochs trained. learning_rate: of the
+    last step.
+    """
+
+    loss: float | None
+    epoch: float
+    learning_rate: float
+
+
+class Evaluator(ABC):
+    """Scores architectures, many in one call and all on the same images.
+
+    A user's class inherits from it and implements `evaluate`; by default the other methods do nothing.
+
+    version: changes whenever an architecture may get a different score than before. default_scale: value of
+    reward.scale=auto. value_names: names of a score's values other than the accuracy. checkpoint_seconds: minimum
+    time between two checkpoints, for evaluators whose rounds take less time than writing a checkpoint.
+    """
+
+    version: int = 0
+    default_scale: str = "none"
+    value_names: tuple[str, ...] = ()
+    checkpoint_seconds: float = 0.0
+
+    @abstractmethod
+    def evaluate(self, architectures: Sequence[Architecture]) -> list[Score]:
+        """Return one score for each architecture, in order."""
+
+    def train(self, draw: Draw, epoch: float) -> Training | None:
+        """Train until `epoch` epochs are done in total, on as many architectures from `draw` as needed.
+
+        Returns None if there is nothing to train. Raises Diverged when the loss is not finite.
+        """
+        return None
+
+    def costs(self, architecture: Architecture) -> Mapping[str, float | None]:
+        """Return `params`, `flops` and other costs of the architecture as scored, by name; None if not known."""
+        return {}
+
+    def conclude(self, found: Architecture, scored: Sequence[Architecture]) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return entries of result.json and of its `best`. scored: all architectures of the search, in order."""
+        return {}, {}
+
+    def state(self) -> dict[str, Any]:
+        """Return all that the next scores depend on, as tensors and plain data."""
+        return {}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Restore what `state` returned."""
+        return
+
+
+class SelectingEvaluator(Evaluator):
+    """An evaluator whose scores in the search are estimates and that can score a few architectures better."""
+
+    @abstractmethod
+    def evaluate_fully(self, architectures: Sequence[Architecture]) -> list[Score]:
+        """Return scores on the whole validation split; they are not cached."""
+
+    @abstractmethod
+    def evaluate_alone(
+        self, architectures: Sequence[Architecture], epochs: float, *, from_shared: bool = True
+    ) -> Iterable[Score]:
+        """Return in order each score on the whole validation split after `epochs` (> 0) of training alone."""

@@ -1,0 +1,5 @@
+"""Executors: run independent pieces of work."""
+
+from rlnas.executors.local import Executor, LocalExecutor
+
+__all__ = ["Executor", "LocalExecutor"]

@@ -1,0 +1,73 @@
+"""The last phase of a run: retrain the found network from scratch, export it and test it once."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from rlnas.children.export import load_child, save_child
+from rlnas.children.network import Child
+from rlnas.children.retrain import Retraining, accuracy
+from rlnas.config.schema import Config
+from rlnas.data import ImageData
+from rlnas.execution.contention import Contention
+from rlnas.execution.settings import Execution
+from rlnas.networks.graph import Graph
+from rlnas.runs.folder import RunFolder
+from rlnas.runs.tables import RETRAIN, Table
+
+
+@dataclass(frozen=True)
+class Final:
+    """Retrains, exports and tests; resumes from the folder's checkpoint if it is of this phase.
+
+    checkpoint: writes a checkpoint with the given state of this phase.
+    """
+
+    config: Config
+    folder: RunFolder
+    data: ImageData
+    execution: Execution
+    contention: Contention
+    checkpoint: Callable[[dict[str, Any]], None]
+
+    def run(self, graph: Graph, description: dict[str, Any]) -> dict[str, float]:
+        """Return `valid_accuracy` and `test_accuracy` of the network; write it to best/ with its description."""
+        self.execution.activate()
+        with self.folder.clock.phase("retrain"):
+            child = self._retrain(graph)
+            save_child(child, self.folder.path / "best", description)
+            exported = load_child(self.folder.path / "best", child.mean.device)  # report the exported network
+            valid = accuracy(exported, self.data.valid)
+            said = len(self.data.notes)
+            test = self.data.test()
+            for note in self.data.notes[said:]:
+                self.folder.progress.say(f"data: {note}")
+            return {"valid_accuracy": valid, "test_accuracy": accuracy(exported, test)}
+
+    def _retrain(self, graph: Graph) -> Child:
+        """Train the child of `graph` from scratch or from the last checkpoint of this phase."""
+        config, saved = self.config.retrain, self.folder.saved
+        training = Retraining(config, graph, self.data, execution=self.execution, seed=self.config.seed)
+        resumed = saved is not None and saved["phase"] == "retrain"
+        rows = 0
+        if resumed and saved is not None:
+            training.restore(saved["training"])
+            rows = saved["retrain_rows"]
+        table = Table(self.folder.path / "retrain.csv", RETRAIN, keep=rows)
+        self.folder.tables.append(table)
+
+        def save() -> None:
+            self.checkpoint({"training": training.state(), "retrain_rows": len(table)})
+
+        def after_epoch(epoch: int, loss: float) -> None:
+            valid = accuracy(training.child, self.data.valid) if epoch == config.epochs else None
+            self.contention.notice()
+            table.append([{"epoch": epoch, "loss": loss, "valid_accuracy": valid}])
+            seconds = self.folder.clock.read().get("retrain", 0.0) / max(epoch, 1)
+            self.folder.progress.retrained(epoch, config.epochs, loss, seconds)
+            if epoch % config.checkpoint_epochs == 0 or epoch == config.epochs:
+                save()
+
+        if not resumed:
+            save()
+        return training.train(after_epoch)

@@ -1,0 +1,84 @@
+"""What a run is given: its space, the space of the final network, an architecture to retrain."""
+
+import dataclasses
+from typing import Any
+
+from rlnas.config.build import build_space_config
+from rlnas.config.quoting import run_command, shown
+from rlnas.config.schema import Config
+from rlnas.errors import RlnasError
+from rlnas.files import expand
+from rlnas.runs.environment import read_environment
+from rlnas.runs.folder import RunFolder
+from rlnas.spaces import Architecture, Space, make_space
+
+
+def read_architecture(space: Space, given: str) -> Architecture:
+    """Return the architecture of a text form or of the path of an architecture.json."""
+    path = expand(given)
+    if given.endswith(".json"):
+        try:
+            return space.from_json(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise RlnasError(f"architecture={given} cannot be read: {error.strerror}") from None
+    return space.parse(given)
+
+
+def read_space(config: Config, folder: RunFolder) -> Space:
+    """Build the space. Raises RlnasError if it cannot be read, or its content differs from that at the run's start.
+
+    Its file may have moved: only its content is compared.
+    """
+    before = (read_environment(folder.path) or {}).get("table_sha256") or (folder.saved or {}).get("table")
+    where = f"{run_command(resume=shown(folder.path))} space.path=FILE"
+    try:
+        space = make_space(config.space)
+    except RlnasError as error:
+        if before is None:
+            raise
+        raise RlnasError(f"{error}. If the table lies elsewhere now, resume with: {where}") from None
+    now = space.fingerprint
+    if before is not None and before != now:
+        raise RlnasError(
+            f"the run in {folder.path} was started with another table: SHA-256 begins with {before[:12]}, that of "
+            f"{config.space.path} with {str(now)[:12]}; resume with the same file, wherever it lies: {where}"
+        )
+    for key, rate in (("child.drop_path", config.child.drop_path), ("retrain.drop_path", config.retrain.drop_path)):
+        if rate and space.builds_networks and not space.has_bypass:
+            raise RlnasError(
+                f"{key}={rate:g} replaces the output of a layer's operator by its skips, but in space={space.name} no "
+                "path leads past an operator, so nothing would be left; set it to 0, or choose space=nasrl"
+            )
+    return space
+
+
+def final_config(config: Config) -> Any:
+    """Return the options of the final network's space: those of the search, with retrain.space in place of some.
+
+    Raises RlnasError if they do not fit.
+    """
+    try:
+        return build_space_config({**dataclasses.asdict(config.space), **config.retrain.space})
+    except RlnasError as error:
+        raise RlnasError(
+            f"retrain.space={config.retrain.space} does not go with space={config.space.name}: {error}; set "
+            "retrain.space=null, or options that this space has"
+        ) from None
+
+
+def final_space(config: Config, space: Space) -> Space:
+    """Return the space of the final network: the search's with the options of retrain.space."""
+    if not config.retrain.space:
+        return space
+    final = make_space(final_config(config))
+    if (final.nvec, final.steps, final.size) != (space.nvec, space.steps, space.size):
+        raise RlnasError(
+            f"retrain.space={config.retrain.space} changes what there is to choose; it may only change how the "
+            "network is built (filters, widen, merge, stem_stride, reductions)"
+        )
+    return final
+
+
+def options(space_config: Any) -> dict[str, Any]:
+    """Return the options of a space for result.json: without its name, and without paths of this machine."""
+    return {key: value for key, value in dataclasses.asdict(space_config).items() if key not in ("name", "path")}

@@ -1,0 +1,47 @@
+"""Statistics of the architectures of a round."""
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rlnas.spaces import Architecture, Space
+
+
+def mean(values: Sequence[float]) -> float | None:
+    """Return the mean; None if there are no values."""
+    return float(np.mean(values)) if len(values) else None
+
+
+def diversity(space: Space, architectures: Sequence[Architecture]) -> float:
+    """Return the mean entropy of the choices over these architectures: 1 if all values are used equally often, 0 if
+    all architectures are equal.
+
+    The entropy of each choice is divided by that of a uniform choice among all values legal for at least one of them.
+    """
+    actions = np.stack([space.actions(architecture) for architecture in architectures])  # (n, t, m)
+    starts = np.cumsum((0, *space.nvec))
+    shares = []
+    for step in range(space.steps):
+        legal = _legal(space, actions[:, :step])  # (w,)
+        for component, (start, stop) in enumerate(pairwise(starts)):
+            choices = int(legal[start:stop].sum())
+            if choices > 1:
+                p = np.bincount(actions[:, step, component]) / len(actions)
+                shares.append(float(-(p[p > 0] * np.log(p[p > 0])).sum()) / math.log(choices))
+    return mean(shares) or 0.0
+
+
+def _legal(space: Space, prefixes: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Return which choices are legal after at least one of these prefixes (n, steps so far, m): (w,)."""
+    found: NDArray[np.bool_] = np.any([space.legal(prefix) for prefix in np.unique(prefixes, axis=0)], axis=0)
+    return found
+
+
+def feature_mean(space: Space, architectures: Sequence[Architecture], name: str) -> float | None:
+    """Return the mean of a numeric feature; None if the space does not have it."""
+    found = [space.features(architecture).get(name) for architecture in architectures]
+    numbers = [float(value) for value in found if isinstance(value, int | float)]
+    return mean(numbers) if len(numbers) == len(found) else None

@@ -1,0 +1,70 @@
+"""Messages that a run prints at its start and end."""
+
+from typing import Any
+
+from rlnas.config.quoting import compare_command
+from rlnas.config.schema import Config
+from rlnas.data import ImageData
+from rlnas.execution.settings import Execution, as_overrides
+from rlnas.runs.folder import RunFolder
+from rlnas.spaces import Space
+
+
+def greet(
+    config: Config, folder: RunFolder, space: Space, data: ImageData | None, executions: dict[str, Execution]
+) -> None:
+    """Print the run's folder, data, space, controller and execution settings."""
+    say = folder.progress.say
+    _warn_of_fallback(folder, data)
+    folder.greet()
+    if data is not None:
+        say(
+            f"data: {data.name}, {len(data.train):,} training and {len(data.valid):,} validation "
+            f"images of {data.size}x{data.size} pixels, {len(data.classes)} classes"
+        )
+        for note in data.notes:
+            say(f"data: {note}")
+    say(f"space: {space.name}, {rounded(space.size)} architectures; controller: {config.controller.name}")
+    for phase, execution in executions.items():
+        about = execution.describe()
+        threads = f"{about['threads']} thread{'s' if about['threads'] > 1 else ''}"
+        scoring = "" if phase == "retrain" else f" ({about['scoring_threads']} in scoring)"
+        say(f"{phase}: {about['device']}, {about['precision']}, {about['memory_format']}, {threads}{scoring}")
+    if config.execution.measure and executions:
+        say(
+            f"measured; another run computes alike with: execution=auto {as_overrides(executions)} (a second "
+            "measurement may differ)"
+        )
+
+
+def tell_result(folder: RunFolder, result: dict[str, Any], data: ImageData | None) -> None:
+    """Print the found architecture and its scores."""
+    say, best, table = folder.progress.say, result["best"], result.get("table")
+    say(f"found: {best['architecture']}")
+    if best["params"] is not None and best["flops"] is not None:
+        say(f"parameters {best['params']:,}, FLOPs {best['flops']:,}")
+    if table:
+        say(
+            f"observed {best['search_accuracy']:.6g}, true score {best['score']:.6g}, regret {best['regret']:.4g} "
+            f"(optimum {table['optimum']:.6g})"
+        )
+    elif best["search_accuracy"] is not None:
+        how = {"shared_weights": "with shared weights (validation)", "standalone": "trained alone (validation)"}
+        say(f"accuracy {how.get(result['evaluator'], 'as scored')}: {best['search_accuracy']:.4f}")
+    if best["test_accuracy"] is not None:
+        say(f"retrained from scratch: validation {best['valid_accuracy']:.4f}, test {best['test_accuracy']:.4f}")
+    if data is None:
+        say(f"compare it with other runs: {compare_command([folder.path], 'OTHER_RUNS')}")
+    _warn_of_fallback(folder, data)
+
+
+def rounded(size: int | None) -> str:
+    """Format a possibly huge integer: 1,296 or 2.4e+26."""
+    if size is None:
+        return "an unknown number of"
+    return f"{size:,}" if size < 10**9 else f"{float(size):.1e}" if size < 10**300 else f"10^{len(str(size)) - 1}"
+
+
+def _warn_of_fallback(folder: RunFolder, data: ImageData | None) -> None:
+    if data is not None and data.fallback:
+        folder.progress.say(f"\n*** NOT the data you asked for: {data.fallback}. ***\n")

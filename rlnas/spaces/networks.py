@@ -1,0 +1,33 @@
+"""The networks of a space for the images of a data set."""
+
+from functools import lru_cache
+
+from rlnas.networks.graph import Cost, Graph, cost
+from rlnas.spaces.base import Architecture, Space
+
+
+class Networks:
+    """Compiles architectures to graphs and computes their costs; the last 10,000 graphs are cached.
+
+    image_channels, image_size (height and width in pixels), classes: of the data.
+    """
+
+    def __init__(self, space: Space, image_channels: int, image_size: int, classes: int):
+        self.space = space
+        self.image_channels = image_channels
+        self.image_size = image_size
+        self.classes = classes
+        self._graph = lru_cache(maxsize=10_000)(self._compile)
+
+    def _compile(self, architecture: Architecture) -> Graph:
+        return self.space.graph(
+            architecture, image_channels=self.image_channels, image_size=self.image_size, classes=self.classes
+        )
+
+    def graph(self, architecture: Architecture) -> Graph:
+        """Return the network of an architecture. Raises RlnasError if the space builds no networks."""
+        return self._graph(architecture)
+
+    def cost(self, architecture: Architecture) -> Cost:
+        """Return the network's parameters and FLOPs."""
+        return cost(self.graph(architecture))
