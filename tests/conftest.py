@@ -12,6 +12,7 @@ import pytest
 import torch
 from hypothesis import settings
 
+from rlnas.children.supernet import Supernet
 from rlnas.config.schema import ChildConfig, ObjectiveConfig
 from rlnas.data import ImageData, Images
 from rlnas.data.augment import Augmentation
@@ -124,6 +125,18 @@ def child_config() -> Callable[..., ChildConfig]:
 
     def make(**changes: Any) -> ChildConfig:
         return ChildConfig(**{"batch_size": 16, "dropout": 0.0, **changes})
+
+    return make
+
+
+@pytest.fixture
+def supernet(
+    data: ImageData, execution: Execution, child_config: Callable[..., ChildConfig]
+) -> Callable[..., Supernet]:
+    """supernet(**changes of the config): shared weights."""
+
+    def make(**changes: Any) -> Supernet:
+        return Supernet(child_config(**changes), data, track_statistics=True, execution=execution, seed=3)
 
     return make
 

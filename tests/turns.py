@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
+from stable_baselines3.common.callbacks import BaseCallback
+
 from rlnas.config.schema import ControllerConfig
 from rlnas.controllers import Problem, make_controller
 from rlnas.envs.scorer import Scorer
@@ -81,3 +83,15 @@ def goes_on_exactly(
     assert 0 < len(found) < len(expected)
     assert found == expected[-len(found) :]
     return through, resumed
+
+
+class Illegal(BaseCallback):
+    """Collects how many choices of each architecture were illegal."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.counts: list[int] = []
+
+    def _on_step(self) -> bool:
+        self.counts += [info["illegal"] for info in self.locals["infos"] if "illegal" in info]
+        return True

@@ -14,7 +14,14 @@ from rlnas.spaces import Architecture, Space, make_space
 
 
 def read_architecture(space: Space, given: str) -> Architecture:
-    """Return the architecture of a text form or of the path of an architecture.json."""
+    """Return the architecture of a text form or of the path of an architecture.json.
+
+    Raises RlnasError if it cannot be read, or in a space without networks.
+    """
+    if not space.builds_networks:
+        raise RlnasError(
+            f"architecture={given}: a network is retrained, but space={space.name} builds none; leave it out"
+        )
     path = expand(given)
     if given.endswith(".json"):
         try:

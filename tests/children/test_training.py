@@ -35,16 +35,6 @@ def graphs(graph_of):
 
 
 @pytest.fixture
-def supernet(data, execution, child_config):
-    """supernet(**changes of the config): shared weights."""
-
-    def make(**changes) -> Supernet:
-        return Supernet(child_config(**changes), data, track_statistics=True, execution=execution, seed=3)
-
-    return make
-
-
-@pytest.fixture
 def trainer(supernet):
     """trainer(**Sgd's fields): plain gradient descent unless told, ready for training."""
 

@@ -5,7 +5,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from stable_baselines3.common.callbacks import BaseCallback
 
 from rlnas.config.schema import ImitationConfig
 from rlnas.controllers.lstm_policy import LstmPolicy
@@ -13,7 +12,7 @@ from rlnas.envs.episodes import Episodes
 from rlnas.objective import Means
 from tests.command import by_default
 from tests.stack import BEST, STACK, every_stack, stack_scorer
-from tests.turns import controller_of, goes_on_exactly, run
+from tests.turns import Illegal, controller_of, goes_on_exactly, run
 
 SMALL = {"buffer_size": 200, "learning_starts": 12, "batch_size": 8, "train_freq": 2}
 LSTM = {"policy": "lstm", "policy_params": {"hidden_size": 8}}
@@ -43,18 +42,6 @@ every = pytest.mark.parametrize("name", CONTROLLERS)
 
 def made(name: str, seed: int = 0, episodes: int = 4, **more: Any) -> Any:
     return controller_of(stack_scorer(), seed, episodes=episodes, **{**CONTROLLERS[name], **more})
-
-
-class Illegal(BaseCallback):
-    """Remembers how many choices of each architecture were illegal."""
-
-    def __init__(self):
-        super().__init__()
-        self.counts: list[int] = []
-
-    def _on_step(self) -> bool:
-        self.counts += [info["illegal"] for info in self.locals["infos"] if "illegal" in info]
-        return True
 
 
 @pytest.mark.variants(5)

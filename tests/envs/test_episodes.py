@@ -9,14 +9,13 @@ import torch
 from gymnasium.utils.env_checker import check_env
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.env_checker import check_env as check_env_for_sb3
 
 from rlnas.controllers.masked_policy import IMPOSSIBLE
 from rlnas.envs import NASEnv, NASVecEnv
 from rlnas.envs.episodes import Episodes
 from rlnas.spaces import IndependentSpace, NasrlSpace
-from tests.turns import controller_of
+from tests.turns import Illegal, controller_of
 
 units = pytest.mark.parametrize("unit", ["layer", "decision"])
 seeded = settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -358,18 +357,6 @@ def test_illegal_choices_have_no_value_and_without_masks_they_have(space, scorer
             episodes.step(any_actions(episodes, rng))
         lowest[masked] = max(seen)
     assert lowest[True] == IMPOSSIBLE < -1000 < lowest[False]
-
-
-class Illegal(BaseCallback):
-    """Remembers how many choices of each architecture were illegal."""
-
-    def __init__(self):
-        super().__init__()
-        self.counts: list[int] = []
-
-    def _on_step(self) -> bool:
-        self.counts += [info["illegal"] for info in self.locals["infos"] if "illegal" in info]
-        return True
 
 
 @pytest.mark.variants(3)

@@ -23,16 +23,6 @@ def graphs(graph_of):
 
 
 @pytest.fixture
-def supernet(data, execution, child_config):
-    """supernet(**changes of the config): shared weights."""
-
-    def make(**changes) -> Supernet:
-        return Supernet(child_config(**changes), data, track_statistics=True, execution=execution, seed=3)
-
-    return make
-
-
-@pytest.fixture
 def alone(data):
     """alone(net, graph, epochs, from_shared=True): what was trained, and the score."""
 

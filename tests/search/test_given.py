@@ -1,0 +1,75 @@
+"""A space that builds no networks, by its dotted path: a whole run without images, and what it refuses."""
+
+from pathlib import Path
+
+import pytest
+
+import rlnas
+from rlnas.errors import RlnasError
+from rlnas.search.given import read_architecture
+from tests.command import by_default, history
+from tests.stack import STACK
+
+ROOT = Path(__file__).resolve().parents[2]
+OWN = (
+    "space=yours",
+    "space.name=tests.stack.StackSpace",
+    "evaluator=yours",
+    "evaluator.name=tests.stack.Likeness",
+    "search=untrained",
+    "search.architectures_per_round=10",
+    "controller.episodes=10",
+    "budget.rounds=3",
+    "progress=off",
+)
+
+
+@pytest.fixture(autouse=True)
+def here(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+
+
+@pytest.mark.parametrize("controller", by_default(["ppo", "evolution", "reinforce_enas", "dqn"], "ppo", "evolution"))
+def test_a_run_without_images_ends_with_the_incumbent_and_a_report(controller: str, tmp_path: Path) -> None:
+    folder = rlnas.run([*OWN, f"controller={controller}", f"hydra.run.dir={tmp_path / 'run'}"])
+    result, rows = rlnas.load_result(folder), history(folder)
+    assert len(rows) == 30
+    assert "dataset" not in result
+    assert not (folder / "best").exists()
+    best = max(rows, key=lambda row: float(row["reward"]))
+    assert result["best"]["architecture"] == best["architecture"]
+    assert result["best"]["objective"] == result["best"]["search_accuracy"] == float(best["reward"])
+    assert result["best"]["test_accuracy"] is None
+    assert best["architecture"] in (folder / "report.html").read_text(encoding="utf-8")
+    assert rlnas.run([f"resume={folder}"]) == folder  # a finished run is left as it is
+    assert history(folder) == rows
+
+
+@pytest.mark.parametrize(
+    ("argument", "message"),
+    [
+        ("architecture='1 2'", r"architecture=1 2: .*space=tests.stack.StackSpace builds none"),
+        ("evaluator=shared_weights", r"evaluator=shared_weights .*space=tests.stack.StackSpace builds none"),
+        ("evaluator=standalone", r"evaluator=standalone .*space=tests.stack.StackSpace builds none"),
+    ],
+)
+def test_what_needs_a_network_is_refused(argument: str, message: str, tmp_path: Path) -> None:
+    trained = ["search=alternating"] if "shared" in argument else []
+    given = [item for item in OWN if "search" not in item and "evaluator" not in item] if trained else [*OWN]
+    if argument == "evaluator=standalone":
+        given = [item for item in OWN if "evaluator" not in item]
+    with pytest.raises(RlnasError, match=message):
+        rlnas.run([*given, *trained, argument, f"hydra.run.dir={tmp_path / 'run'}"])
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_architecture_is_read_from_its_text_or_its_file(tmp_path: Path) -> None:
+    space = rlnas.make_space("nasrl", layers=3)
+    architecture = space.parse("conv3x3 max_pool3x3 conv5x5+1")
+    (tmp_path / "a.json").write_text(space.to_json(architecture), encoding="utf-8")
+    assert read_architecture(space, "conv3x3 max_pool3x3 conv5x5+1") == architecture
+    assert read_architecture(space, str(tmp_path / "a.json")) == architecture
+    with pytest.raises(RlnasError, match=r"architecture=.*none.json cannot be read"):
+        read_architecture(space, str(tmp_path / "none.json"))
+    with pytest.raises(RlnasError, match="space=stack builds none"):
+        read_architecture(STACK, "1 2")
