@@ -298,7 +298,7 @@ def test_the_images_are_not_changed(space, weights, images, graph_of):
 
 SKIPPING = NasrlSpace(4, ("conv1x1", "conv3x3", "identity"), filters=4, reductions=1)
 JOINING = NasrlSpace(4, ("conv1x1", "conv3x3", "identity"), filters=4, reductions=1, widen=2, merge="concat")
-company = pytest.mark.parametrize("together", [SKIPPING, JOINING, FACTORS], ids=["sum", "concat", "factored"])
+together_in = pytest.mark.parametrize("together", [SKIPPING, JOINING, FACTORS], ids=["sum", "concat", "factored"])
 
 
 def some(space, graph_of, weights) -> list:
@@ -309,7 +309,7 @@ def some(space, graph_of, weights) -> list:
     return graphs
 
 
-@company
+@together_in
 @pytest.mark.parametrize("channels_last", [False, True])
 def test_many_together_give_each_its_own_scores(images, graph_of, together, channels_last):
     weights = make_weights(channels_last=channels_last)
@@ -322,7 +322,7 @@ def test_many_together_give_each_its_own_scores(images, graph_of, together, chan
     assert len({tuple(scores.flatten().tolist()) for scores in found}) > 1
 
 
-@company
+@together_in
 def test_no_node_changes_the_output_of_another(weights, images, graph_of, together, monkeypatch):
     """Sums and activations work in place, on what is their own."""
     graphs, apply, outputs = some(together, graph_of, weights), network.apply, []

@@ -1,4 +1,4 @@
-"""Stopped anywhere and gone on with: the same history and the same result, bit for bit."""
+"""Stopped anywhere and resumed: the same history and the same result, bit for bit."""
 
 import json
 import os
