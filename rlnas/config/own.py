@@ -22,7 +22,7 @@ def load_own(path: str, key: str) -> Callable[..., Any]:
         if not known:
             sys.path.insert(0, here)
         found = getattr(importlib.import_module(module), name) if module else None
-    except (ImportError, AttributeError) as error:
+    except (ImportError, AttributeError, SyntaxError) as error:
         raise RlnasError(
             f"{key}: {path} cannot be imported: {error}; expected the dotted path of a class in an installed package "
             "or in the working directory"
