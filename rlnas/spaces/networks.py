@@ -18,6 +18,7 @@ class Networks:
         self.image_size = image_size
         self.classes = classes
         self._graph = lru_cache(maxsize=10_000)(self._compile)
+        self._cost = lru_cache(maxsize=10_000)(self._count)  # reward and history both ask for it
 
     def _compile(self, architecture: Architecture) -> Graph:
         return self.space.graph(
@@ -30,4 +31,7 @@ class Networks:
 
     def cost(self, architecture: Architecture) -> Cost:
         """Return the network's parameters and FLOPs."""
+        return self._cost(architecture)
+
+    def _count(self, architecture: Architecture) -> Cost:
         return cost(self.graph(architecture))
