@@ -1,15 +1,20 @@
 """What the benchmarks compare with does the same work."""
 
 import json
+import math
 
+import numpy as np
 import pytest
 import torch
 
+from benchmarks import nasrl_bench
 from benchmarks.children import main as children
+from benchmarks.packed import Member, Packed, evaluate, train
 from benchmarks.plain import PlainChild, score
 from benchmarks.rivals import batches_of
+from rlnas.children.retrain import Retraining, accuracy
 from rlnas.children.supernet import Supernet
-from rlnas.config.schema import SharedWeightsConfig
+from rlnas.config.schema import RetrainConfig, SharedWeightsConfig
 from rlnas.evaluators import SharedWeightsEvaluator
 from rlnas.spaces import NasrlSpace
 
@@ -39,6 +44,43 @@ def test_batches_are_what_they_are_called():
         return float((decisions[:, None] != decisions[None]).float().mean())
 
     assert distance(found["mutated"]) < distance(found["policy"]) < distance(found["random"])
+
+
+@pytest.mark.parametrize(
+    "chain", [("conv3x3", "sep_conv3x3", "conv3x3", "max_pool3x3"), ("identity", "conv3x3", "sep_conv3x3", "identity")]
+)
+def test_packed_networks_train_as_each_does_alone(data, execution, graph_of, chain):
+    space = nasrl_bench.space()
+    texts = [nasrl_bench.words(chain, skips) for skips in ((False, False, True), (True, True, True))]
+    graphs = [graph_of(space, space.parse(text)) for text in texts]
+    members = [Member(graph, seed) for seed in (3, 5) for graph in graphs]
+    packed = Packed(graphs[-1], members, execution)
+    recipe = RetrainConfig(epochs=1, batch_size=16, learning_rate=0.05, clip=0, label_smoothing=0.1)
+    train(packed, recipe, [data, data], execution)
+    images = data.valid
+    pixels = data.prepare(images.pixels)
+    together = packed(torch.stack([pixels, pixels]), training=False)  # (n, b, k)
+    scores = evaluate(packed, [data, data], [images, images], 4.0)
+    for member, own, (share, likelihood) in zip(members, together, scores, strict=True):
+        child = Retraining(recipe, member.graph, data, execution=execution, seed=member.seed).train(lambda *_: None)
+        alone = child.predict(images.pixels).log()
+        torch.testing.assert_close(own.log_softmax(1), alone, rtol=0, atol=2e-3)
+        assert share == pytest.approx(accuracy(child, images), abs=1.5 / len(images))
+        right = alone.gather(1, images.labels[:, None])
+        assert likelihood == pytest.approx(float(right.clamp(min=-4).mean()), abs=2e-3)
+
+
+def test_the_noise_of_a_table_is_that_of_its_seeds():
+    rng = np.random.default_rng(0)
+    truth = rng.normal(size=(2000, 1))
+    levels = np.array([0.0, 0.1, 0.2])  # of the seeds
+    values = 0.3 + 0.02 * truth + 0.005 * rng.normal(size=(2000, 3)) + levels
+    found = nasrl_bench.noise(values)
+    assert found["spread"] == pytest.approx(0.02, rel=0.05)
+    assert found["noise"] == pytest.approx(0.005, rel=0.05)
+    correlation = 0.02**2 / (0.02**2 + 0.005**2)
+    assert found["tau"] == pytest.approx(2 / math.pi * math.asin(correlation), abs=0.02)
+    assert found["tau_top_quarter"] < found["tau"]
 
 
 @pytest.mark.slow

@@ -9,7 +9,7 @@ from omegaconf.errors import ConfigKeyError
 from omegaconf.errors import OmegaConfBaseException as OmegaConfBaseException  # rlnas.cli takes it from here
 
 from rlnas.config.ranges import check_ranges
-from rlnas.config.schema import NAMED_GROUPS, Config, NasBenchMacroConfig, OwnConfig, TableConfig
+from rlnas.config.schema import NAMED_GROUPS, Config, NasBenchMacroConfig, NasrlBenchConfig, OwnConfig, TableConfig
 from rlnas.errors import RlnasError
 
 T = TypeVar("T")
@@ -73,7 +73,8 @@ def _check_combination(config: Config) -> None:
     """Raise RlnasError for parts that cannot be combined, as far as their options show."""
     table = config.evaluator.name == "tabular"
     looked_up = isinstance(config.space, TableConfig | NasBenchMacroConfig)
-    if table != looked_up and not isinstance(config.space, OwnConfig) and not isinstance(config.evaluator, OwnConfig):
+    open_ended = isinstance(config.space, OwnConfig | NasrlBenchConfig) or isinstance(config.evaluator, OwnConfig)
+    if table != looked_up and not open_ended:
         fitting = "evaluator=tabular search=tabular" if looked_up else "evaluator=shared_weights search=alternating"
         raise RlnasError(f"space={config.space.name} does not go with evaluator={config.evaluator.name}; set {fitting}")
     trained = config.search.warmup_epochs or config.search.epochs_per_round

@@ -85,6 +85,14 @@ class NasBenchMacroConfig:
 
 
 @dataclass
+class NasrlBenchConfig:
+    """Options of rlnas.spaces.nasrl_bench.NasrlBenchSpace. path: of a table built anew, None for the shipped one."""
+
+    name: str = "nasrl_bench"
+    path: str | None = None
+
+
+@dataclass
 class OwnConfig:
     """A user's class in a group: its dotted path and keyword arguments."""
 
@@ -97,6 +105,7 @@ SPACE_CONFIGS: dict[str, Any] = {
     "nasrl_factored": NasrlFactoredConfig,
     "table": TableConfig,
     "nas_bench_macro": NasBenchMacroConfig,
+    "nasrl_bench": NasrlBenchConfig,
 }
 
 

@@ -14,7 +14,7 @@ from rlnas.evaluators.standalone import StandaloneEvaluator
 from rlnas.evaluators.tabular import TabularEvaluator
 from rlnas.execution.settings import Execution
 from rlnas.executors import LocalExecutor
-from rlnas.spaces import Space, TableSpace
+from rlnas.spaces import IndependentSpace, Space
 from rlnas.spaces.networks import Networks
 
 
@@ -70,7 +70,7 @@ def _standalone(config: Config, space: Space, images: Trainable | None) -> Evalu
 
 
 def _tabular(config: Config, space: Space, images: Trainable | None) -> Evaluator:
-    if not isinstance(space, TableSpace):
+    if not isinstance(space, IndependentSpace) or space.benchmark is None:
         raise RlnasError(
             f"evaluator=tabular looks architectures up, but space={space.name} has no table; set space=table, or "
             "evaluator=shared_weights"

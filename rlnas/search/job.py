@@ -32,6 +32,7 @@ from rlnas.search.given import final_config, final_space, options, read_architec
 from rlnas.search.recorder import Recorder
 from rlnas.search.rounds import Rounds
 from rlnas.search.select import Candidate, Selection
+from rlnas.search.truth import truth
 from rlnas.seeding import numpy_stream
 from rlnas.spaces import Architecture, Space
 from rlnas.spaces.networks import Networks
@@ -77,7 +78,7 @@ class Job:
             self.given = None if config.architecture is None else read_architecture(self.space, config.architecture)
             self.final_space = final_space(config, self.space)
             self.data = None
-            if self.space.builds_networks:
+            if self.space.builds_networks and (self.given is not None or config.evaluator.name != "tabular"):
                 device = use_device(config.execution)
                 self.data = load_data(config.data, numpy_stream(config.seed, "split"), device)
         self.data_record = None if self.data is None else data_record(self.data)
@@ -203,7 +204,7 @@ class Job:
             "architecture": self.space.text(found.architecture),
             "stopped_by": rounds.stopped_by,
             "about": about,
-            "about_best": about_best,
+            "about_best": {**truth(self.space, found.architecture), **about_best},
         }
 
     def _checkpoint_search(self, state: dict[str, Any]) -> None:

@@ -5,12 +5,20 @@ from dataclasses import asdict
 from typing import Any
 
 from rlnas.config.own import make_own
-from rlnas.config.schema import NasBenchMacroConfig, NasrlConfig, NasrlFactoredConfig, OwnConfig, TableConfig
+from rlnas.config.schema import (
+    NasBenchMacroConfig,
+    NasrlBenchConfig,
+    NasrlConfig,
+    NasrlFactoredConfig,
+    OwnConfig,
+    TableConfig,
+)
 from rlnas.errors import RlnasError
 from rlnas.spaces.base import Architecture, Space
 from rlnas.spaces.chain import ChainSpace
 from rlnas.spaces.independent import IndependentSpace
 from rlnas.spaces.nasrl import NasrlSpace
+from rlnas.spaces.nasrl_bench import NasrlBenchSpace
 from rlnas.spaces.nasrl_factored import NasrlFactoredSpace
 from rlnas.spaces.table import TableSpace
 from rlnas.tabular import read_benchmark
@@ -20,6 +28,7 @@ __all__ = [
     "Architecture",
     "ChainSpace",
     "IndependentSpace",
+    "NasrlBenchSpace",
     "NasrlFactoredSpace",
     "NasrlSpace",
     "Space",
@@ -58,5 +67,6 @@ SPACES: dict[type[Any], Callable[[Any], Space]] = {
     NasrlFactoredConfig: lambda config: NasrlFactoredSpace(**_options(config)),
     TableConfig: _table,
     NasBenchMacroConfig: _table,
+    NasrlBenchConfig: lambda config: NasrlBenchSpace(**_options(config)),
     OwnConfig: _own,
 }

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from rlnas.errors import RlnasError
 from rlnas.networks.graph import Graph
 from rlnas.spaces import process
+from rlnas.tabular.benchmark import Benchmark
 
 Architecture: TypeAlias = Any  # immutable and hashable; each space defines its type
 Prefix: TypeAlias = "Sequence[Sequence[int]] | NDArray[np.int64]"  # the actions so far, one row a step
@@ -35,6 +36,8 @@ class Space(ABC):
     anchor points (Zoph & Le 2017, section 3.2) attend over the layers to choose them.
     builds_networks: whether `graph` returns a network. has_bypass: whether its skips bypass a layer's operator, whose
     output drop path may then drop (`Node.own`).
+    benchmark: measured values of every architecture, row `code(architecture)`, for evaluators that look them up and as
+    the truth to compare estimates with; None if there are none.
     fingerprint: SHA-256 of the file the space was read from, if any: a run resumes only with the same content.
     """
 
@@ -45,6 +48,7 @@ class Space(ABC):
     skip_bits: int = 0
     builds_networks: bool = False
     has_bypass: bool = False
+    benchmark: Benchmark | None = None
     fingerprint: str | None = None
 
     # -- the decision process ------------------------------------------------------------------------

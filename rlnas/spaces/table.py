@@ -16,7 +16,7 @@ class TableSpace(IndependentSpace):
 
     def __init__(self, name: str, benchmark: Benchmark):
         self.name = name
-        self.benchmark = benchmark
+        self.benchmark: Benchmark = benchmark
         self.fingerprint = benchmark.sha256
         choices = [len(values) for values in benchmark.values]
         super().__init__(choices, nvec=[max(choices)], layout=[[0]] * len(choices))

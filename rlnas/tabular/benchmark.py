@@ -1,6 +1,7 @@
 """A tabular benchmark as arrays in the order of the space's ranks."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -17,7 +18,8 @@ class Benchmark:
     observed: (n, k), k >= 1 noisy measurements, in the table's unit; a query returns one of them.
     score: (n,), the true score in the same unit; higher is better. seconds: (n,), the cost of a query.
     seconds, params and flops are None if the table has none. networks: (n,), architectures with equal
-    numbers are the same network, None if all differ.
+    numbers are the same network, None if all differ. others: further measured values by name, (n, k) each: a query
+    returns those of the same measurement.
     """
 
     name: str
@@ -30,6 +32,7 @@ class Benchmark:
     params: NDArray[np.int64] | None = None
     flops: NDArray[np.int64] | None = None
     networks: NDArray[np.int64] | None = None
+    others: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
 
     @cached_property
     def best(self) -> int:

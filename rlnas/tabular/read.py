@@ -52,7 +52,8 @@ def read_table(config: TableConfig) -> Benchmark:
         measured[order],
         score[order],
         table.numbers(config.seconds, low=0)[order] if config.seconds else None,
-        *(table.counts(name)[order] if name else None for name in counts.values()),
+        params=table.counts(config.params)[order] if config.params else None,
+        flops=table.counts(config.flops)[order] if config.flops else None,
     )
 
 

@@ -1,0 +1,27 @@
+"""The space of nasrl_bench: a small nasrl space, of which every architecture was trained alone."""
+
+from rlnas.spaces.nasrl import NasrlSpace
+from rlnas.tabular import read_nasrl_bench
+
+LAYERS = 4
+OPERATORS = ("conv3x3", "sep_conv3x3", "max_pool3x3", "identity")
+FILTERS = 8
+REDUCTIONS = 1
+STEM_STRIDE = 4  # 32x32 images, 8x8 maps
+
+
+class NasrlBenchSpace(NasrlSpace):
+    """Four layers of four operators with three possible skips: 4^4 * 2^3 = 2,048 architectures, with their table.
+
+    So the same architectures can be looked up (evaluator=tabular) and scored by shared weights, whose scores can then
+    be compared with the truth.
+
+    path: of a table built anew; None for the shipped one.
+    """
+
+    name = "nasrl_bench"
+
+    def __init__(self, path: str | None = None):
+        super().__init__(LAYERS, OPERATORS, FILTERS, REDUCTIONS, stem_stride=STEM_STRIDE)
+        self.benchmark = read_nasrl_bench(path)
+        self.fingerprint = self.benchmark.sha256
