@@ -65,7 +65,7 @@ def test_ranges(rows):
     assert 0 <= found["accuracy"] <= 1
     assert 0 <= found["soft_accuracy"] <= 1 + 1e-6
     assert LOG_LIKELIHOOD_FLOOR <= found["log_likelihood"] <= 1e-6
-    better = [[score + (place == label) for place, score in enumerate(row)] for row, label in zip(rows, labels)]
+    better = [[score + (k == number % 3) for k, score in enumerate(row)] for number, row in enumerate(rows)]
     for name, value in values(better, labels).items():
         assert value >= found[name] - 1e-6
 

@@ -564,7 +564,7 @@ def test_a_checkpoint_with_cached_accuracies_alone_is_refused_in_one_line(evalua
     scored = evaluator()
     state = scored.state()
     text = SPACE.text(ARCHITECTURES[0])
-    with pytest.raises(RlnasError, match="of an earlier version: its cached scores are 0.5, expected accuracy"):
+    with pytest.raises(RlnasError, match=r"of an earlier version: its cached scores are 0\.5, expected accuracy"):
         scored.restore({**state, "cache": [(text, 0.5, 13)]})
 
 
