@@ -171,9 +171,10 @@ def _known(values: Values, name: str) -> float:
     value = values.get(name)
     if value is None:
         known = ", ".join(sorted(key for key, found in values.items() if found is not None))
+        # a term's own value is spelled right, so its evaluator does not measure it; else a term may have been meant
+        rest = "; set an objective of these" if name in TERMS else f", and the terms {', '.join(TERMS)}"
         raise RlnasError(
-            f"the objective needs '{name}', which is not known of an architecture here; known are {known}, and the "
-            f"terms {', '.join(TERMS)}"
+            f"the objective needs '{name}', which is not known of an architecture here; known are {known}{rest}"
         )
     return value
 

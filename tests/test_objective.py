@@ -84,7 +84,7 @@ def test_terms_without_options_name_those_given():
 
 
 def test_a_value_that_the_evaluator_lacks_is_named_with_those_known():
-    with pytest.raises(RlnasError, match=r"needs 'log_likelihood', .*known are accuracy, flops,") as error:
+    with pytest.raises(RlnasError, match=r"needs 'log_likelihood', .*known are accuracy, flops; set") as error:
         objective(log_likelihood=1.0)(ONE_SKIP, {"accuracy": 0.5, "flops": 8})
     assert "\n" not in str(error.value)
 

@@ -161,7 +161,8 @@ def with_values(folder: Path, terms: dict[str, Any]) -> str:
 def test_candidates_show_the_objective_that_decided(make_run: MakeRun) -> None:
     html = with_values(make_run("nats", rounds=1), {"log_likelihood": 1.0, "accuracy": {"weight": 0.1}})
     heads = re.findall(r"<th[^>]*>([^<]*)</th>", html.partition("Best candidates")[2])
-    assert heads[:6] == ["place", "objective", "log_likelihood alone", "log_likelihood", "alone", "shared weights"]
+    values = ["log_likelihood alone", "log_likelihood", "accuracy alone", "accuracy"]
+    assert heads[:6] == ["place", "objective", *values]
     for cell in ("-1.2346", "-0.5000", "-1.5000", "-2.0000", "-11.0000"):
         assert f">{cell}</td>" in html
     assert "The objective (log_likelihood, accuracy) decides: of the finalists after training alone" in html

@@ -132,7 +132,10 @@ WRONG = {
     "no path": (["space.path=null"], r"space=table needs space.path"),
     "absent": (["space.path=absent.csv"], "there is no such file"),
     "column": (["space.reward=z"], "has no column z; it has a, b, c, x, y, sec"),
-    "value": (["objective=log_likelihood"], "needs 'log_likelihood', which is not known .* known are accuracy, and"),
+    "value": (
+        ["objective=log_likelihood"],
+        "needs 'log_likelihood', .*; known are accuracy; set an objective of these",
+    ),
     "missing rows": (["space.decisions=[a,b]"], "repeats the combination"),
     "images": (["evaluator=shared_weights"], "set evaluator=tabular search=tabular"),
     "training": (["search=alternating"], "set search=tabular"),
