@@ -5,6 +5,12 @@ cost by its name (params, flops, a value of the user's evaluator), or a user's f
 
 accuracy: what the evaluator measures, in 0..1 for images, in the table's unit.
 accuracy_cubed: its cube, which increases differences between good architectures (Zoph & Le 2017, section 4.1).
+soft_accuracy: mean probability of the right class, in 0..1; of evaluators of images (rlnas.evaluators.measures).
+log_likelihood: mean log-probability of the right class in nats, each image's at least -4; of the same evaluators. On
+    the same images it ranks architectures better than the accuracy.
+log_flops: natural logarithm of the FLOPs, which must be positive. Its weight is what e times (2.7 times) the FLOPs is
+    worth: positive where larger networks are expected to be better (with a limit), negative to save cost.
+log_params: the same of the number of parameters.
 skip_divergence (target): KL(Bernoulli(skip rate of the architecture) || Bernoulli(target)) in nats, 0 in a space
     without skips; its weight is negative. ENAS (section 3.2) penalises the policy's probabilities instead; that form
     needs the lstm policy and is `skip_weight` in conf/controller/reinforce.yaml. This one works for every controller.
@@ -33,12 +39,28 @@ Values = Mapping[str, float | None]
 Term = Callable[..., float]  # term(features, values, **options)
 
 
-def _accuracy(features: Mapping[str, Any], values: Values) -> float:
-    return _known(values, "accuracy")
-
-
 def _accuracy_cubed(features: Mapping[str, Any], values: Values) -> float:
     return _known(values, "accuracy") ** 3
+
+
+def _value(name: str) -> Term:
+    """Return the term that is the evaluator's value of this name."""
+    return lambda features, values: _known(values, name)
+
+
+def _log(cost: str) -> Term:
+    """Return the term that is the natural logarithm of this cost."""
+
+    def log(features: Mapping[str, Any], values: Values) -> float:
+        amount = _known(values, cost)
+        if amount <= 0:
+            raise RlnasError(
+                f"objective.terms.log_{cost}: an architecture has {cost}={amount:g}, which has no logarithm; give the "
+                f"term {cost} instead"
+            )
+        return math.log(amount)
+
+    return log
 
 
 def _skip_divergence(features: Mapping[str, Any], values: Values, target: float = 0.4) -> float:
@@ -48,8 +70,12 @@ def _skip_divergence(features: Mapping[str, Any], values: Values, target: float 
 
 
 TERMS: dict[str, Term] = {
-    "accuracy": _accuracy,
+    "accuracy": _value("accuracy"),
     "accuracy_cubed": _accuracy_cubed,
+    "soft_accuracy": _value("soft_accuracy"),
+    "log_likelihood": _value("log_likelihood"),
+    "log_flops": _log("flops"),
+    "log_params": _log("params"),
     "skip_divergence": _skip_divergence,
 }
 _FEATURES = {"skip_divergence"}  # terms that read features, which take longer to compute than everything else
@@ -115,6 +141,11 @@ class Objective:
             raise RlnasError(f"objective.terms.{part.name} with {dict(part.options)}: {error}") from None
 
 
+def deciding(terms: Mapping[str, Any]) -> list[str]:
+    """Return the names of the terms, as configured, that count when a candidate is chosen: those not `search_only`."""
+    return [name for name, given in terms.items() if not (isinstance(given, Mapping) and given.get("search_only"))]
+
+
 def _part(name: str, given: Any) -> _Part:
     """Build the configured term `name`: a weight, or {weight, search_only, term, and options of the term}."""
     options = dict(given) if isinstance(given, Mapping) else {"weight": given}
@@ -132,11 +163,7 @@ def _part(name: str, given: Any) -> _Part:
             f"objective.terms.{name} has {', '.join(options)}, but a plain value takes weight and search_only alone; "
             f"the terms with options are {', '.join(TERMS)}, and your own by term: package.module.function"
         )
-
-    def value(features: Mapping[str, Any], values: Values) -> float:
-        return _known(values, name)
-
-    return _Part(name, weight, value, {}, reads_features=False, search_only=search_only)
+    return _Part(name, weight, _value(name), {}, reads_features=False, search_only=search_only)
 
 
 def _known(values: Values, name: str) -> float:
@@ -144,9 +171,10 @@ def _known(values: Values, name: str) -> float:
     value = values.get(name)
     if value is None:
         known = ", ".join(sorted(key for key, found in values.items() if found is not None))
+        # a term's own value is spelled right, so its evaluator does not measure it; else a term may have been meant
+        rest = "; set an objective of these" if name in TERMS else f", and the terms {', '.join(TERMS)}"
         raise RlnasError(
-            f"the objective needs '{name}', which is not known of an architecture here; known are {known}, and the "
-            f"terms {', '.join(TERMS)}"
+            f"the objective needs '{name}', which is not known of an architecture here; known are {known}{rest}"
         )
     return value
 

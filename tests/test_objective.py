@@ -13,7 +13,7 @@ from rlnas.config.schema import ObjectiveConfig
 from rlnas.envs.scorer import Outcome, Scorer
 from rlnas.errors import RlnasError
 from rlnas.evaluators import Evaluator, Score, TabularEvaluator
-from rlnas.objective import TERMS, Objective, Scale, skip_divergence
+from rlnas.objective import TERMS, Objective, Scale, deciding, skip_divergence
 from rlnas.spaces import NasrlSpace, TableSpace
 from rlnas.tabular import Benchmark
 from tests.stack import STACK
@@ -52,6 +52,43 @@ def test_the_cube_of_the_accuracy():
     assert objective(accuracy_cubed=1.0)(ONE_SKIP, {"accuracy": 0.5}) == 0.125
 
 
+def test_values_of_images_are_terms_by_their_names():
+    values = {"accuracy": 0.5, "soft_accuracy": 0.25, "log_likelihood": -1.5}
+    assert objective(soft_accuracy=2.0)(ONE_SKIP, values) == 0.5
+    assert objective(log_likelihood=1.0)(ONE_SKIP, values) == -1.5
+    assert objective(log_likelihood=1.0, accuracy=0.5)(ONE_SKIP, values) == -1.25
+
+
+@pytest.mark.parametrize("cost", ["flops", "params"])
+def test_the_logarithm_of_a_cost(cost):
+    """e times the cost is worth the weight."""
+    combined = objective(log_likelihood=1.0, **{f"log_{cost}": 0.1})
+    found = [combined(ONE_SKIP, {"log_likelihood": -1.5, cost: amount}) for amount in (1, 1e6, 1e6 * math.e)]
+    assert found[0] == -1.5
+    assert found[1] == pytest.approx(-1.5 + 0.1 * math.log(1e6))
+    assert found[2] - found[1] == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize("cost", ["flops", "params"])
+def test_the_logarithm_of_a_cost_that_is_0_or_unknown_is_refused(cost):
+    term = objective(**{f"log_{cost}": 0.1})
+    with pytest.raises(RlnasError, match=rf"objective.terms.log_{cost}: .* {cost}=0, .*the term {cost} instead"):
+        term(ONE_SKIP, {cost: 0})
+    with pytest.raises(RlnasError, match=f"the objective needs '{cost}', which is not known"):
+        term(ONE_SKIP, {cost: None})
+
+
+def test_terms_without_options_name_those_given():
+    with pytest.raises(RlnasError, match=r"objective.terms.log_flops with \{'base': 2\}: .*base"):
+        objective(log_flops={"weight": 0.1, "base": 2})(ONE_SKIP, {"flops": 8})
+
+
+def test_a_value_that_the_evaluator_lacks_is_named_with_those_known():
+    with pytest.raises(RlnasError, match=r"needs 'log_likelihood', .*known are accuracy, flops; set") as error:
+        objective(log_likelihood=1.0)(ONE_SKIP, {"accuracy": 0.5, "flops": 8})
+    assert "\n" not in str(error.value)
+
+
 def test_the_skip_divergence_by_hand():
     penalised = objective(accuracy=1.0, skip_divergence={"weight": -0.5, "target": 0.4})
     assert penalised.penalty(ONE_SKIP) == pytest.approx(0.5 * DIVERGENCE)
@@ -74,6 +111,8 @@ def test_a_term_for_the_search_alone_does_not_count_at_the_end():
     assert searched(ONE_SKIP, values, final=True) == 0.5
     assert searched.terms(ONE_SKIP, values, final=True) == {"accuracy": 0.5}
     assert searched(ONE_SKIP, {"accuracy": 0.5}, final=True) == 0.5  # it may even be unknown by then
+    assert deciding({"accuracy": 1.0, "params": {"weight": -0.01, "search_only": True}}) == ["accuracy"]
+    assert deciding({"log_likelihood": {"weight": 1.0}, "log_flops": 0.1}) == ["log_likelihood", "log_flops"]
 
 
 def pools_used(features, values, at_most: int = 1) -> float:

@@ -7,12 +7,14 @@ from typing import Any
 
 from torch import Tensor
 
-from rlnas.children.retrain import Retraining, accuracy
+from rlnas.children.network import Child
+from rlnas.children.retrain import Retraining
 from rlnas.children.supernet import Supernet
 from rlnas.config.schema import ChildConfig, RetrainConfig
 from rlnas.data import ImageData, Images
 from rlnas.errors import Diverged
 from rlnas.evaluators.base import Score
+from rlnas.evaluators.measures import LOWEST, answers, measured
 from rlnas.execution.settings import Execution
 from rlnas.networks.graph import Graph
 
@@ -44,9 +46,16 @@ def train_from_scratch(recipe: Recipe, graph: Graph, stopped: Callable[[], bool]
     try:
         child = training.train(after_epoch)
     except Diverged as error:
-        return Score({"accuracy": 0.0}, time.perf_counter() - start, failed=str(error))
-    found = accuracy(child, recipe.images, recipe.batch_size)
-    return Score({"accuracy": found}, time.perf_counter() - start, images=len(recipe.images))
+        return Score(dict(LOWEST), time.perf_counter() - start, failed=str(error))
+    found = _values(child, recipe.images, recipe.batch_size)
+    return Score(found, time.perf_counter() - start, images=len(recipe.images))
+
+
+def _values(child: Child, images: Images, batch_size: int) -> dict[str, float]:
+    """Return accuracy, soft accuracy and log-likelihood of a network that was trained alone."""
+    probabilities = child.predict(images.pixels, batch_size)  # (b, k)
+    labels = images.labels.to(probabilities.device)
+    return measured(answers(probabilities, probabilities, labels).cpu().numpy())
 
 
 @dataclass(frozen=True)
@@ -95,5 +104,5 @@ def train_shortly(common: ShortTraining, graph: Graph, stopped: Callable[[], boo
     try:
         alone.train(supply(), steps)
     except Diverged as error:
-        return Score({"accuracy": 0.0}, time.perf_counter() - start, failed=str(error))
+        return Score(dict(LOWEST), time.perf_counter() - start, failed=str(error))
     return replace(common.score(alone, graph), seconds=time.perf_counter() - start)

@@ -15,10 +15,11 @@ class Score:
     """The result of evaluating an architecture.
 
     values: by name; `accuracy` is always present: the share in 0..1 of the evaluation images, or what a table or a
-    user's evaluator measures, in its unit, higher is better. seconds: duration of the evaluation, for a table the
-    recorded one. cached: whether the score was computed before. true: the true score of a table, which no controller
-    receives. images: number of images the accuracy was measured on; with racing it may differ between children; None
-    without images. failed: why there is no real score (a diverged training), otherwise None.
+    user's evaluator measures, in its unit, higher is better; evaluators of images add those of
+    rlnas.evaluators.measures. seconds: duration of the evaluation, for a table the recorded one. cached: whether the
+    score was computed before. true: the true score of a table, which no controller receives. images: number of images
+    the values were measured on; with racing it may differ between children; None without images. failed: why there is
+    no real score (a diverged training), otherwise None.
     """
 
     values: Mapping[str, float]

@@ -18,6 +18,7 @@ from rlnas.config.schema import SharedWeightsConfig
 from rlnas.data import ImageData, Images
 from rlnas.evaluators.alone import ShortTraining, train_shortly
 from rlnas.evaluators.base import Draw, Score, SelectingEvaluator, Training
+from rlnas.evaluators.measures import BESIDE_ACCURACY, answers, measured, restored, right
 from rlnas.evaluators.racing import hopeless
 from rlnas.executors import Executor, LocalExecutor
 from rlnas.networks.graph import Graph
@@ -28,7 +29,7 @@ from rlnas.spaces.networks import Networks
 
 
 class SharedWeightsEvaluator(SelectingEvaluator):
-    """Accuracy of children of a supernet on validation images.
+    """Accuracy, soft accuracy and log-likelihood of children of a supernet on validation images.
 
     For each version of the weights, `images` of the validation split are drawn once; every child of that version is
     scored on the same ones. A different draw for each child would add about three points of noise at 128 images, more
@@ -39,6 +40,8 @@ class SharedWeightsEvaluator(SelectingEvaluator):
 
     executor: trains finalists alone; default: LocalExecutor with the workers of `supernet.execution`.
     """
+
+    value_names = BESIDE_ACCURACY
 
     def __init__(
         self,
@@ -99,8 +102,8 @@ class SharedWeightsEvaluator(SelectingEvaluator):
     ) -> Iterator[Score]:
         """Yield in order each score on the whole validation split after `epochs` (> 0) of training alone.
 
-        from_shared: start from a copy of the shared weights, else from scratch. A diverged training scores 0, with
-        the reason.
+        from_shared: start from a copy of the shared weights, else from scratch. A diverged training has the lowest
+        values, with the reason.
         """
         graphs = [self.networks.graph(architecture) for architecture in architectures]
         weights = self.supernet.weights
@@ -126,7 +129,7 @@ class SharedWeightsEvaluator(SelectingEvaluator):
     def state(self) -> dict[str, Any]:
         """Return the shared weights and the cached scores; the images follow from seed and version."""
         text = self.networks.space.text
-        cache = [(text(architecture), score.accuracy, score.images) for architecture, score in self._cache.items()]
+        cache = [(text(one), dict(score.values), score.images) for one, score in self._cache.items()]
         return {"supernet": self.supernet.state(), "version": self._cache_version, "cache": cache}
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -135,8 +138,7 @@ class SharedWeightsEvaluator(SelectingEvaluator):
         parse = self.networks.space.parse
         self._cache_version = state["version"]
         self._cache = {
-            parse(text): Score({"accuracy": accuracy}, cached=True, images=images)
-            for text, accuracy, images in state["cache"]
+            parse(text): Score(restored(values), cached=True, images=images) for text, values, images in state["cache"]
         }
         self._batches = []
 
@@ -176,27 +178,27 @@ class SharedWeightsEvaluator(SelectingEvaluator):
             supernet.weights.ensure(graph)
         stages = [[batch] for batch in batches] if error else [batches]
         tests = max(1, len(graphs) * (len(graphs) - 1) * (len(stages) - 1))
-        hits: list[list[NDArray[np.bool_]]] = [[] for _ in graphs]
+        parts: list[list[NDArray[np.float32]]] = [[] for _ in graphs]  # answers of each, (2, images of a stage)
         seconds = [0.0 for _ in graphs]
         racing = list(range(len(graphs)))
         for number, stage in enumerate(stages, 1):
-            for members, right, share in self._passes(supernet, [graphs[which] for which in racing], stage):
-                for position, row in zip(members, right, strict=True):
-                    hits[racing[position]].append(row)
+            for members, found, share in self._passes(supernet, [graphs[which] for which in racing], stage):
+                for position, one in zip(members, found, strict=True):
+                    parts[racing[position]].append(one)
                     seconds[racing[position]] += share
             if number < len(stages):
-                stopped = set(hopeless([np.concatenate(hits[which]) for which in racing], error, tests))
+                hits = [right(np.concatenate(parts[which], axis=1)) for which in racing]
+                stopped = set(hopeless(hits, error, tests))
                 racing = [which for position, which in enumerate(racing) if position not in stopped]
-        found = [np.concatenate(parts) for parts in hits]
+        whole = [np.concatenate(one, axis=1) for one in parts]
         return [
-            Score({"accuracy": int(right.sum()) / len(right)}, spent, images=len(right))
-            for right, spent in zip(found, seconds, strict=True)
+            Score(measured(found), spent, images=found.shape[1]) for found, spent in zip(whole, seconds, strict=True)
         ]
 
     def _passes(
         self, supernet: Supernet, graphs: list[Graph], batches: list[tuple[Tensor, Tensor]]
-    ) -> Iterator[tuple[list[int], NDArray[np.bool_], float]]:
-        """Yield for each merged pass its graphs, whether each image is correct (graphs, images), seconds a graph."""
+    ) -> Iterator[tuple[list[int], NDArray[np.float32], float]]:
+        """Yield for each merged pass its graphs, their `answers` (graphs, 2, images), and seconds a graph."""
         weights, execution = supernet.weights, supernet.execution
         largest = max(len(labels) for _, labels in batches)
         if self.config.norm == "recalibrate":
@@ -207,9 +209,10 @@ class SharedWeightsEvaluator(SelectingEvaluator):
             with execution.scoring(), execution.autocast(), self._normalising(supernet, merged) as before:
                 for images, labels in batches:
                     scores = run_merged(merged, weights, images, before=before)  # (b, k) each
-                    parts.append(torch.stack([one.argmax(dim=1) == labels for one in scores]))  # (graphs, b)
-            right = torch.cat(parts, dim=1).cpu().numpy()  # the only synchronisation of a pass
-            yield members, right, (time.perf_counter() - start) / len(members)
+                    # one graph at a time: a copy of the scores of all would exceed the memory that the merge allows
+                    parts.append(torch.stack([answers(one, one.softmax(dim=1), labels) for one in scores]))
+            found = torch.cat(parts, dim=2).cpu().numpy()  # the only synchronisation of a pass
+            yield members, found, (time.perf_counter() - start) / len(members)
 
     @contextmanager
     def _normalising(self, supernet: Supernet, merged: Merged) -> Iterator[BeforeNode | None]:

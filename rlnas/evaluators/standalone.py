@@ -10,6 +10,7 @@ from rlnas.config.schema import RetrainConfig, StandaloneConfig
 from rlnas.data import ImageData
 from rlnas.evaluators.alone import Recipe, train_from_scratch
 from rlnas.evaluators.base import Evaluator, Score
+from rlnas.evaluators.measures import BESIDE_ACCURACY, restored
 from rlnas.execution.settings import Execution
 from rlnas.executors import Executor
 from rlnas.seeding import torch_stream
@@ -18,11 +19,15 @@ from rlnas.spaces.networks import Networks
 
 
 class StandaloneEvaluator(Evaluator):
-    """Accuracy on validation images after `epochs` of training with the settings of the group `retrain`.
+    """Accuracy, soft accuracy and log-likelihood on validation images after `epochs` of training with the settings of
+    the group `retrain`.
 
     Every child has the same seed, batches and validation images, so a score depends only on the architecture and is
-    cached. `executor` trains the children of one call in parallel. A diverged training scores 0, with the reason.
+    cached. `executor` trains the children of one call in parallel. A diverged training has the lowest values, with
+    the reason.
     """
+
+    value_names = BESIDE_ACCURACY
 
     def __init__(
         self,
@@ -70,6 +75,6 @@ class StandaloneEvaluator(Evaluator):
         """Restore what `state` returned."""
         parse = self.networks.space.parse
         self._known = {
-            parse(text): Score(values, cached=True, images=images, failed=failed)
+            parse(text): Score(restored(values), cached=True, images=images, failed=failed)
             for text, values, images, failed in state["known"]
         }

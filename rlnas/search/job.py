@@ -221,6 +221,8 @@ class Job:
             "accuracy": candidate.accuracy,
             "alone_accuracy": candidate.alone,
             "objective": candidate.value if candidate.alone is None else candidate.alone_value,
+            "values": dict(candidate.values),
+            "alone_values": None if candidate.alone is None else dict(candidate.alone_values),
             "source": candidate.source if isinstance(candidate.source, str) else "history",
             "round": None if isinstance(candidate.source, str) else candidate.source,
             **self.evaluator.costs(candidate.architecture),

@@ -86,7 +86,14 @@ class Recorder(Scorer):
         if not allowed:
             raise RlnasError(f"no architecture that was scored is within objective.limits={self.objective.limits}")
         best = max(allowed, key=values.__getitem__)
-        return Candidate(self.scored[best], float(rows[best]["accuracy"]), values[best], int(rows[best]["round"]))
+        known, names = row_values(rows[best]), ("accuracy", *self.evaluator.value_names)
+        return Candidate(
+            self.scored[best],
+            known["accuracy"],
+            values[best],
+            int(rows[best]["round"]),
+            values={name: known[name] for name in names if name in known},
+        )
 
     def _row(self, outcome: Outcome, index: int) -> dict[str, Any]:
         score, architecture = outcome.score, outcome.architecture

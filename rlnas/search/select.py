@@ -7,7 +7,7 @@ trained for others; a short training alone measures the architecture itself.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import zip_longest
 from typing import Any, TypeVar
 
@@ -19,6 +19,7 @@ from rlnas.errors import RlnasError
 from rlnas.evaluators import SelectingEvaluator
 from rlnas.objective import Objective
 from rlnas.runs.tables import Table, row_values
+from rlnas.search.words import scored
 from rlnas.spaces import Architecture, Space
 
 T = TypeVar("T")
@@ -31,7 +32,8 @@ class Candidate:
     accuracy: 0..1, on the whole validation split, with the final shared weights. value: its objective. source: the
     round of the search in which it scored best, "policy" if sampled from the final policy, "random" if sampled
     uniformly. alone: the accuracy after a short training alone, None if it was not a finalist, 0 if the training
-    diverged. alone_value: its objective.
+    diverged. alone_value: its objective. values, alone_values: all that was measured, by name, the accuracy included;
+    alone_values is empty if it was not a finalist.
     """
 
     architecture: Architecture
@@ -40,6 +42,8 @@ class Candidate:
     source: int | str
     alone: float | None = None
     alone_value: float = 0.0
+    values: Mapping[str, float] = field(default_factory=dict)
+    alone_values: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -76,7 +80,9 @@ class Selection:
         sources = self._sources()
         scores = self.evaluator.evaluate_fully(list(sources))
         candidates = [
-            Candidate(architecture, score.accuracy, self._value(architecture, score.values), source)
+            Candidate(
+                architecture, score.accuracy, self._value(architecture, score.values), source, values=score.values
+            )
             for (architecture, source), score in zip(sources.items(), scores, strict=True)
         ]
         candidates.sort(key=lambda candidate: -candidate.value)
@@ -85,8 +91,9 @@ class Selection:
             return candidates
         contenders = in_turn(candidates, self._group)[:count]
         self.say(
-            f"the best of {len(candidates)} candidates has {candidates[0].accuracy:.4f} on the whole validation split; "
-            f"{count} finalists are trained alone, epochs of each: {self.config.finalist_epochs:g}, from "
+            f"the best of {len(candidates)} candidates has {scored(candidates[0].accuracy, candidates[0].value)} on "
+            f"the whole validation split; {count} finalists are trained alone, epochs of each: "
+            f"{self.config.finalist_epochs:g}, from "
             + ("the shared weights" if self.config.finalist_start == "shared" else "scratch")
         )
         finalists = list(self._trained(contenders))
@@ -103,13 +110,14 @@ class Selection:
         )
         for number, (candidate, score) in enumerate(zip(contenders, trained, strict=True), 1):
             if score.failed:  # counts against the architecture, does not end the run
-                self.say(f"a finalist counts as 0: {score.failed}")
-            self.say(
-                f"finalist {number}/{len(contenders)}: {score.accuracy:.4f} alone, {candidate.accuracy:.4f} with "
-                f"shared weights  {self.space.text(candidate.architecture)}"
-            )
+                self.say(f"a finalist gets the lowest score: {score.failed}")
             value = self._value(candidate.architecture, score.values)
-            yield replace(candidate, alone=score.accuracy, alone_value=value)
+            self.say(
+                f"finalist {number}/{len(contenders)}: {scored(score.accuracy, value)} alone, "
+                f"{scored(candidate.accuracy, candidate.value)} with shared weights  "
+                f"{self.space.text(candidate.architecture)}"
+            )
+            yield replace(candidate, alone=score.accuracy, alone_value=value, alone_values=score.values)
 
     def _value(self, architecture: Architecture, values: Mapping[str, float]) -> float:
         return self.objective(architecture, {**self.evaluator.costs(architecture), **values}, final=True)

@@ -6,6 +6,7 @@ from rlnas.config.quoting import compare_command
 from rlnas.config.schema import Config
 from rlnas.data import ImageData
 from rlnas.execution.settings import Execution, as_overrides
+from rlnas.objective import deciding
 from rlnas.runs.folder import RunFolder
 from rlnas.spaces import Space
 
@@ -51,11 +52,18 @@ def tell_result(folder: RunFolder, result: dict[str, Any], data: ImageData | Non
     elif best["search_accuracy"] is not None:
         how = {"shared_weights": "with shared weights (validation)", "standalone": "trained alone (validation)"}
         say(f"accuracy {how.get(result['evaluator'], 'as scored')}: {best['search_accuracy']:.4f}")
+    if best["objective"] is not None and best["objective"] != best["search_accuracy"]:
+        say(f"objective ({', '.join(deciding(result['objective']['terms']))}): {best['objective']:.4f}")
     if best["test_accuracy"] is not None:
         say(f"retrained from scratch: validation {best['valid_accuracy']:.4f}, test {best['test_accuracy']:.4f}")
     if data is None:
         say(f"compare it with other runs: {compare_command([folder.path], 'OTHER_RUNS')}")
     _warn_of_fallback(folder, data)
+
+
+def scored(accuracy: float, value: float) -> str:
+    """Format a score: the accuracy, and the objective before it where that is another number."""
+    return f"{accuracy:.4f}" if value == accuracy else f"objective {value:.4f} (accuracy {accuracy:.4f})"
 
 
 def rounded(size: int | None) -> str:

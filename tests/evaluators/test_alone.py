@@ -7,6 +7,7 @@ from rlnas.children.supernet import Supernet
 from rlnas.children.weights import named_tensors
 from rlnas.evaluators import Score
 from rlnas.evaluators.alone import ShortTraining, train_shortly
+from rlnas.evaluators.measures import LOG_LIKELIHOOD_FLOOR
 from rlnas.spaces import NasrlSpace
 
 SPACE = NasrlSpace(3, ("conv1x1", "conv3x3", "max_pool3x3"), filters=4, reductions=1)
@@ -97,7 +98,7 @@ def test_one_that_diverges_is_a_score_with_a_reason(supernet, graphs, alone):
     net.weights.by_key["stem"][0].weight.data.fill_(float("nan"))
     trained, score = alone(net, graphs[0], 1)
     assert trained is None
-    assert score.accuracy == 0
+    assert score.values == {"accuracy": 0, "soft_accuracy": 0, "log_likelihood": LOG_LIKELIHOOD_FLOOR}
     assert "the loss of the shared weights is nan" in score.failed
 
 

@@ -62,9 +62,25 @@ def test_a_race_saves_work_and_keeps_the_best(race):
     assert {score.images for score in plain} == {120}
     assert min(score.images for score in raced) < 120
     best = max(range(len(plain)), key=lambda which: plain[which].accuracy)
-    assert raced[best].accuracy == plain[best].accuracy
+    assert raced[best].values == plain[best].values
     for one, other in zip(plain, raced, strict=True):
-        assert one.accuracy == other.accuracy or other.images < 120
+        assert one.values == other.values or other.images < 120
+
+
+def test_values_of_a_stopped_child_are_means_over_the_images_it_saw(race):
+    """A batch is twenty images, the same ones for all."""
+    raced = race(0.3)
+    stopped = [score for score in raced if score.images < 120]
+    assert stopped
+    for score in stopped:
+        assert score.images % 20 == 0
+        assert (score.accuracy * score.images) % 1 == pytest.approx(0, abs=1e-9)
+        assert 0 < score.values["soft_accuracy"] < 1
+        assert -4 <= score.values["log_likelihood"] < 0
+    # the leader is better in every value than what it stopped
+    leader = max(raced, key=lambda score: (score.images, score.accuracy))
+    for name in ("soft_accuracy", "log_likelihood"):
+        assert all(leader.values[name] > score.values[name] for score in stopped)
 
 
 @pytest.fixture

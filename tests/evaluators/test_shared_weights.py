@@ -1,6 +1,7 @@
 """Scores with shared weights: comparable, remembered for as long as they hold, and right."""
 
 import itertools
+import math
 from dataclasses import dataclass, field, replace
 
 import pytest
@@ -13,7 +14,7 @@ from rlnas.children.network import run, run_merged
 from rlnas.children.supernet import Supernet
 from rlnas.config.schema import SharedWeightsConfig
 from rlnas.data import Images
-from rlnas.errors import Diverged
+from rlnas.errors import Diverged, RlnasError
 from rlnas.evaluators import SharedWeightsEvaluator, shared_weights
 from rlnas.evaluators.alone import train_shortly
 from rlnas.execution.settings import Execution
@@ -51,6 +52,10 @@ def accuracies(scores) -> list[float]:
     return [score.accuracy for score in scores]
 
 
+def values(scores) -> list[dict[str, float]]:
+    return [dict(score.values) for score in scores]
+
+
 def train(evaluator: SharedWeightsEvaluator, steps: int = 1) -> None:
     evaluator.supernet.train([evaluator.networks.graph(ARCHITECTURES[0])] * steps, steps)
 
@@ -60,17 +65,18 @@ norms = pytest.mark.parametrize("norm", ["batch", "recalibrate", "running"])
 
 @norms
 def test_the_order_of_architectures_does_not_matter(evaluator, norm):
-    forward = accuracies(evaluator(norm=norm).evaluate(ARCHITECTURES))
-    backward = accuracies(evaluator(norm=norm).evaluate(ARCHITECTURES[::-1]))
+    forward = values(evaluator(norm=norm).evaluate(ARCHITECTURES))
+    backward = values(evaluator(norm=norm).evaluate(ARCHITECTURES[::-1]))
     assert forward == backward[::-1]
-    assert len(set(forward)) > 1
+    for name in ("accuracy", "soft_accuracy", "log_likelihood"):
+        assert len({found[name] for found in forward}) > 1
 
 
 @norms
 def test_a_child_alone_scores_as_in_company(evaluator, norm):
-    together = accuracies(evaluator(norm=norm).evaluate(ARCHITECTURES))
+    together = values(evaluator(norm=norm).evaluate(ARCHITECTURES))
     one_by_one = evaluator(norm=norm)
-    assert [one_by_one.evaluate([a])[0].accuracy for a in ARCHITECTURES] == together
+    assert [one_by_one.evaluate([a])[0].values for a in ARCHITECTURES] == together
 
 
 def test_every_child_of_a_version_sees_the_same_images(evaluator, monkeypatch):
@@ -99,7 +105,7 @@ def test_validation_images_sorted_by_class_score_the_same(evaluator, data, norm)
     found = []
     for valid in (data.valid, by_class):
         scored = evaluator(valid=valid, norm=norm, images=20, batch_size=6)
-        found.append((accuracies(scored.evaluate(ARCHITECTURES)), accuracies(scored.evaluate_fully(ARCHITECTURES))))
+        found.append((values(scored.evaluate(ARCHITECTURES)), values(scored.evaluate_fully(ARCHITECTURES))))
     assert found[0] == found[1]
 
 
@@ -121,7 +127,7 @@ def test_batches_hold_all_classes_whatever_the_order_of_files(data, execution, c
 def test_the_second_answer_is_remembered(evaluator):
     scored = evaluator()
     first, second = scored.evaluate(ARCHITECTURES), scored.evaluate(ARCHITECTURES)
-    assert accuracies(first) == accuracies(second)
+    assert values(first) == values(second)
     assert [s.cached for s in first] == [False] * 6
     assert [s.cached for s in second] == [True] * 6
 
@@ -163,16 +169,28 @@ def test_images_are_drawn_without_repetition(evaluator, data):
     assert (torch.cdist(rows, everything).min(1).values < 1e-4).all()
 
 
-def test_the_accuracy_equals_a_hand_computation(evaluator, data):
+def test_the_values_equal_a_hand_computation(evaluator, data):
     scored = evaluator(images=0, batch_size=24)
     weights, architecture = scored.supernet.weights, ARCHITECTURES[2]
-    found = scored.evaluate([architecture])[0].accuracy
+    found = scored.evaluate([architecture])[0].values
     weights.train()
     with torch.no_grad():
         scores = run(scored.networks.graph(architecture), weights, data.prepare(scored.valid.pixels))
     hits = [int(row.argmax()) == int(label) for row, label in zip(scores, scored.valid.labels, strict=True)]
-    assert found == sum(hits) / 24
-    assert 0 < found < 1
+    assert found["accuracy"] == sum(hits) / 24
+    assert 0 < found["accuracy"] < 1
+    assert found == by_image(scores, scored.valid.labels)
+
+
+def by_image(scores: torch.Tensor, labels: torch.Tensor) -> dict[str, float]:
+    """The values of a child, image by image: the logarithm of the right class's probability is never below -4."""
+    rows = list(zip(scores.double().tolist(), labels.tolist(), strict=True))
+    nats = [row[label] - math.log(sum(map(math.exp, row))) for row, label in rows]
+    return {
+        "accuracy": sum(row.index(max(row)) == label for row, label in rows) / len(rows),
+        "soft_accuracy": pytest.approx(sum(map(math.exp, nats)) / len(rows), abs=1e-6),
+        "log_likelihood": pytest.approx(sum(max(one, -4.0) for one in nats) / len(rows), abs=1e-6),
+    }
 
 
 def test_a_rest_is_spread_over_the_batches(evaluator):
@@ -184,7 +202,7 @@ def test_a_rest_is_spread_over_the_batches(evaluator):
 @pytest.mark.parametrize("images", [0, 24, 1000])
 def test_all_validation_images_when_asked_for_all(evaluator, images):
     scored = evaluator(images=images)
-    assert accuracies(scored.evaluate(ARCHITECTURES)) == accuracies(scored.evaluate_fully(ARCHITECTURES))
+    assert values(scored.evaluate(ARCHITECTURES)) == values(scored.evaluate_fully(ARCHITECTURES))
 
 
 def test_full_scores_are_not_remembered_and_do_not_disturb(evaluator):
@@ -335,6 +353,7 @@ def test_scores_together_are_bit_equal_to_one_by_one(data, child_config, space, 
     expected = {graph: by_hand(judge, graph) for graph in graphs}
     labels = judge.valid.labels
     accuracy = {graph: int((torch.cat(raw).argmax(1) == labels).sum()) / 24 for graph, raw in expected.items()}
+    alone: dict[Graph, dict[str, float]] = {}  # of the first pass, which scores one by one
     before = {name: buffer.clone() for name, buffer in judge.supernet.weights.named_buffers()}
     parts = -(-24 // batch_size)
     middle = values.draw(st.integers(1, peak(merge(graphs).graph)), label="limit") * -(-24 // parts)
@@ -347,9 +366,12 @@ def test_scores_together_are_bit_equal_to_one_by_one(data, child_config, space, 
         judge.supernet.execution = limited(allowed, dtype, channels_last)
         with pytest.MonkeyPatch.context() as patch:
             seen = watched(patch)
-            found = accuracies(judge.evaluate_fully([space.unrank(code) for code in order]))
+            found = [score.values for score in judge.evaluate_fully([space.unrank(code) for code in order])]
         asked = [judge.networks.graph(space.unrank(code)) for code in order]
-        assert found == [accuracy[graph] for graph in asked]
+        assert [one["accuracy"] for one in found] == [accuracy[graph] for graph in asked]
+        for graph, one in zip(asked, found, strict=True):
+            assert one == by_image(torch.cat(expected[graph]), labels)
+            assert one == alone.setdefault(graph, one)
         assert seen.raw.keys() == set(asked)
         for graph in asked:
             for one, other in zip(seen.raw[graph], expected[graph], strict=True):
@@ -528,14 +550,22 @@ def test_a_restored_evaluator_goes_on_bit_for_bit(evaluator, through_disk, norm)
     resumed.restore(through_disk(through.state()))
     again = resumed.evaluate(ARCHITECTURES)
     assert [score.cached for score in again] == [True] * 3 + [False] * 3
-    assert accuracies(again)[:3] == accuracies(first)
-    assert [(score.accuracy, score.images) for score in again] == [
-        (score.accuracy, score.images) for score in through.evaluate(ARCHITECTURES)
+    assert values(again)[:3] == values(first)
+    assert [(score.values, score.images) for score in again] == [
+        (score.values, score.images) for score in through.evaluate(ARCHITECTURES)
     ]
     for one in (through, resumed):
         one.train(lambda count: ARCHITECTURES[:1] * count, 6.0)
-    assert accuracies(resumed.evaluate(ARCHITECTURES)) == accuracies(through.evaluate(ARCHITECTURES))
+    assert values(resumed.evaluate(ARCHITECTURES)) == values(through.evaluate(ARCHITECTURES))
     assert resumed.version == through.version
+
+
+def test_a_checkpoint_with_cached_accuracies_alone_is_refused_in_one_line(evaluator):
+    scored = evaluator()
+    state = scored.state()
+    text = SPACE.text(ARCHITECTURES[0])
+    with pytest.raises(RlnasError, match=r"of an earlier version: its cached scores are 0\.5, expected accuracy"):
+        scored.restore({**state, "cache": [(text, 0.5, 13)]})
 
 
 def test_without_the_supernet_s_state_it_would_not(evaluator, through_disk):

@@ -11,6 +11,7 @@ from rlnas.data import ImageData
 from rlnas.errors import Diverged
 from rlnas.evaluators import Score, StandaloneEvaluator
 from rlnas.evaluators.alone import train_from_scratch
+from rlnas.evaluators.measures import LOWEST
 from rlnas.executors import LocalExecutor
 from rlnas.networks.graph import cost
 from rlnas.spaces import NasrlSpace
@@ -57,10 +58,14 @@ def test_a_score_is_that_of_a_retraining_by_hand(evaluator, noisy, execution, gr
     for architecture in ARCHITECTURES:
         recipe = replace(RECIPE, epochs=2)
         training = Retraining(recipe, graph_of(SPACE, architecture), noisy, execution=execution, seed=seed)
-        expected.append(accuracy(training.train(lambda *_: None), noisy.valid))
+        child, valid = training.train(lambda *_: None), noisy.valid.in_content_order()
+        p = child.predict(valid.pixels).double().gather(1, valid.labels[:, None])
+        nats = p.log().clamp(min=-4).mean().item()
+        expected.append((accuracy(child, valid), pytest.approx(p.mean().item()), pytest.approx(nats)))
     scores = evaluator(seed=seed).evaluate(ARCHITECTURES)
-    assert accuracies(scores) == expected
-    assert len(set(expected)) > 1
+    names = ("accuracy", "soft_accuracy", "log_likelihood")
+    assert [tuple(score.values[name] for name in names) for score in scores] == expected
+    assert len(set(accuracies(scores))) > 1
     assert {score.images for score in scores} == {24}
     assert all(score.seconds > 0 and not score.cached and score.failed is None for score in scores)
 
@@ -143,7 +148,7 @@ def test_a_real_divergence_is_caught_too(evaluator, monkeypatch):
 
     monkeypatch.setattr(retrain, "new_child", spoiled)
     (score,) = evaluator().evaluate(ARCHITECTURES[:1])
-    assert score.accuracy == 0
+    assert score.values == LOWEST
     assert "retraining, epoch 1: the loss is nan" in score.failed
     assert score.images is None
 
@@ -151,14 +156,14 @@ def test_a_real_divergence_is_caught_too(evaluator, monkeypatch):
 def test_a_restored_evaluator_remembers(evaluator, through_disk, monkeypatch):
     first = evaluator()
     scores = first.evaluate(ARCHITECTURES[:2])
-    first._known[ARCHITECTURES[2]] = Score({"accuracy": 0.0}, failed="the loss is nan")
+    first._known[ARCHITECTURES[2]] = Score(LOWEST, failed="the loss is nan")
     resumed = evaluator()
     resumed.restore(through_disk(first.state()))
     monkeypatch.setattr("rlnas.evaluators.alone.Retraining", None)  # nothing may be trained
     again = resumed.evaluate(ARCHITECTURES[:3])
     assert all(score.cached and score.seconds == 0 for score in again)
-    assert [(s.accuracy, s.images, s.failed) for s in again[:2]] == [(s.accuracy, 24, None) for s in scores]
-    assert (again[2].accuracy, again[2].failed) == (0.0, "the loss is nan")
+    assert [(s.values, s.images, s.failed) for s in again[:2]] == [(s.values, 24, None) for s in scores]
+    assert (again[2].values, again[2].failed) == (LOWEST, "the loss is nan")
 
 
 def test_costs_are_those_of_the_network_and_nothing_is_trained_beforehand(evaluator):

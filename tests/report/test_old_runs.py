@@ -40,6 +40,9 @@ def test_a_network_run(old: Path) -> None:
     assert run.objective == {"terms": {"accuracy": 1.0}, "limits": {}}
     assert run.config["reward.scale"] == "auto"
     assert "objective.terms.accuracy" in html
+    assert "log_likelihood" not in html  # neither a column of history.csv nor of the candidates
+    assert ">objective</th>" not in html
+    assert "The accuracy decides" in html
     assert "Not drawn" not in html
 
 

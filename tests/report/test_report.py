@@ -143,6 +143,44 @@ def test_the_page_says_what_was_found(make_run: MakeRun) -> None:
     assert 'class="banner"' not in write_report(make_run("other", rounds=0)).read_text()
 
 
+def with_values(folder: Path, terms: dict[str, Any]) -> str:
+    """The report of a run whose candidates have values beside the accuracy; the first two were finalists."""
+    candidates = json.loads((folder / "result.json").read_text())["candidates"]
+    for place, item in enumerate(candidates):
+        item |= {
+            "values": {"accuracy": 0.5, "log_likelihood": -2.0 - place},
+            "alone_values": None,
+            "objective": -1.23456,
+        }
+        if place < 2:
+            item |= {"alone_values": {"accuracy": 0.6, "log_likelihood": -0.5 - place}, "alone_accuracy": 0.6}
+    replace_result(folder, candidates=candidates, objective={"terms": terms, "limits": {}})
+    return write_report(folder).read_text(encoding="utf-8")
+
+
+def test_candidates_show_the_objective_that_decided(make_run: MakeRun) -> None:
+    html = with_values(make_run("nats", rounds=1), {"log_likelihood": 1.0, "accuracy": {"weight": 0.1}})
+    heads = re.findall(r"<th[^>]*>([^<]*)</th>", html.partition("Best candidates")[2])
+    values = ["log_likelihood alone", "log_likelihood", "accuracy alone", "accuracy"]
+    assert heads[:6] == ["place", "objective", *values]
+    for cell in ("-1.2346", "-0.5000", "-1.5000", "-2.0000", "-11.0000"):
+        assert f">{cell}</td>" in html
+    assert "The objective (log_likelihood, accuracy) decides: of the finalists after training alone" in html
+    assert "The accuracy decides" not in html
+
+
+def test_where_the_accuracy_decides_candidates_show_no_other_objective(make_run: MakeRun) -> None:
+    """A term that counts in the search only does not decide."""
+    for name, terms in (
+        ("plain", {"accuracy": 1.0}),
+        ("search_only", {"accuracy": 1.0, "skip_divergence": {"weight": -0.15, "search_only": True}}),
+    ):
+        html = with_values(make_run(name, rounds=1), terms)
+        heads = re.findall(r"<th[^>]*>([^<]*)</th>", html.partition("Best candidates")[2])
+        assert heads[:3] == ["place", "alone", "shared weights"]
+        assert "The accuracy decides: of the finalists after training alone" in html
+
+
 def test_everything_is_escaped(make_run: MakeRun) -> None:
     evil = "<b><script>&\"'{x}"
     folder = make_run(

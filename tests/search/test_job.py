@@ -132,13 +132,17 @@ WRONG = {
     "no path": (["space.path=null"], r"space=table needs space.path"),
     "absent": (["space.path=absent.csv"], "there is no such file"),
     "column": (["space.reward=z"], "has no column z; it has a, b, c, x, y, sec"),
+    "value": (
+        ["objective=log_likelihood"],
+        "needs 'log_likelihood', .*; known are accuracy; set an objective of these",
+    ),
     "missing rows": (["space.decisions=[a,b]"], "repeats the combination"),
     "images": (["evaluator=shared_weights"], "set evaluator=tabular search=tabular"),
     "training": (["search=alternating"], "set search=tabular"),
 }
 
 
-@pytest.mark.variants(3)
+@pytest.mark.variants(4)
 @pytest.mark.parametrize(("arguments", "message"), WRONG.values(), ids=WRONG)
 def test_errors_are_one_line(arguments: list[str], message: str, table: list[str], tmp_path: Path) -> None:
     with pytest.raises(rlnas.RlnasError, match=message) as error:

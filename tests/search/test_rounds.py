@@ -1,6 +1,7 @@
 """The loop, on real tiny children: what is trained when, budgets, tables, and where the time goes."""
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,39 @@ def test_the_objective_is_the_accuracy_or_its_cube(tmp_path: Path) -> None:
     folder, _ = run(tmp_path / "cubed", "budget.rounds=1", "objective=accuracy_cubed")
     for row in read_rows(folder / "history.csv"):
         assert float(row["reward"]) == pytest.approx(float(row["accuracy"]) ** 3)
+
+
+NAMED = {
+    "log_likelihood_flops": lambda row: row["log_likelihood"] + 0.1 * math.log(row["flops"]),
+    "log_likelihood": lambda row: row["log_likelihood"],
+    "soft_accuracy": lambda row: row["soft_accuracy"],
+}
+
+
+@pytest.mark.variants(1)
+@pytest.mark.parametrize("name", NAMED)
+def test_an_objective_by_its_name_is_the_reward_and_decides(name: str, tmp_path: Path) -> None:
+    folder, result = run(tmp_path, "budget.rounds=1", f"objective={name}", "report=true")
+    value = NAMED[name]
+    for text in read_rows(folder / "history.csv"):
+        row = {key: float(text[key]) for key in ("reward", "accuracy", "soft_accuracy", "log_likelihood", "flops")}
+        assert row["reward"] == pytest.approx(value(row))
+        assert 0 < row["soft_accuracy"] < 1
+        assert -4 <= row["log_likelihood"] < 0
+    finalists = [candidate for candidate in result["candidates"] if candidate["alone_values"]]
+    assert len(finalists) == 2
+    for candidate in result["candidates"]:
+        decided = candidate["alone_values"] or candidate["values"]
+        assert candidate["objective"] == pytest.approx(value({**decided, "flops": candidate["flops"]}))
+        assert candidate["accuracy"] == candidate["values"]["accuracy"]
+    assert finalists == sorted(finalists, key=lambda candidate: -candidate["objective"])
+    assert result["best"]["architecture"] == finalists[0]["architecture"]
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    assert "The accuracy decides" not in page
+    shown = "log_likelihood" if "likelihood" in name else name
+    for head in ("objective", f"{shown} alone", shown):
+        assert f"{head}</th>" in page
+    assert f"{finalists[0]['objective']:.4f}" in page
 
 
 def test_a_budget_that_ends_with_a_batch_is_named_too(tmp_path: Path) -> None:

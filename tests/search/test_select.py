@@ -13,15 +13,20 @@ from rlnas.spaces import NasrlSpace
 
 SPACE = NasrlSpace(2, ("conv1x1", "conv3x3", "max_pool3x3"))  # nine architectures
 A, B, C, D, E = (SPACE.unrank(code) for code in range(5))
-SHARED = {A: 0.5, B: 0.4, C: 0.3, D: 0.2, E: 0.1}
+SHARED: dict = {A: 0.5, B: 0.4, C: 0.3, D: 0.2, E: 0.1}
 FLOPS = {A: 900, B: 100, C: 800, D: 200, E: 300}
 
 
 class Known(SelectingEvaluator):
-    """An evaluator: SHARED on the whole split, `alone` after a short training (None: it diverges)."""
+    """An evaluator: SHARED on the whole split, `alone` after a short training (None: it diverges).
 
-    def __init__(self, alone):
+    nats, nats_alone: log-likelihoods, of the same; None where it measures the accuracy only.
+    """
+
+    def __init__(self, alone, nats=None, nats_alone=None):
         self.alone = alone
+        self.nats = nats
+        self.nats_alone = nats_alone
         self.trained = []
         self.started = set()
 
@@ -29,7 +34,10 @@ class Known(SelectingEvaluator):
         raise AssertionError("candidates are scored on the whole split")
 
     def evaluate_fully(self, architectures):
-        return [Score({"accuracy": SHARED[architecture]}) for architecture in architectures]
+        return [Score(self.values(architecture, SHARED[architecture], self.nats)) for architecture in architectures]
+
+    def values(self, architecture, accuracy, nats):
+        return {"accuracy": accuracy} if nats is None else {"accuracy": accuracy, "log_likelihood": nats[architecture]}
 
     def evaluate_alone(self, architectures, epochs, *, from_shared=True):
         self.started.add("shared" if from_shared else "scratch")
@@ -37,7 +45,7 @@ class Known(SelectingEvaluator):
             self.trained.append((architecture, epochs))
             accuracy = self.alone[architecture]
             failed = "the loss is nan" if accuracy is None else None
-            yield Score({"accuracy": accuracy or 0.0}, failed=failed)
+            yield Score(self.values(architecture, accuracy or 0.0, self.nats_alone), failed=failed)
 
     def costs(self, architecture):
         return {"params": 7, "flops": FLOPS.get(architecture, 1000)}
@@ -76,9 +84,9 @@ def history(tmp_path):
         table.close()
 
 
-def choose(history, policy=(), frozen=False, alone=None, terms=None, limits=None, **config):
+def choose(history, policy=(), frozen=False, alone=None, terms=None, limits=None, nats=(None, None), **config):
     """The candidates and the evaluator that was asked."""
-    evaluator, said = Known(alone or SHARED), []
+    evaluator, said = Known(alone or SHARED, *nats), []
     found = Selection(
         SelectConfig(**config),
         SPACE,
@@ -240,3 +248,38 @@ def test_terms_for_the_search_alone_do_not_count(history):
     terms = {"accuracy": 1.0, "flops": {"weight": -0.001, "search_only": True}}
     found, *_ = choose(rows, from_policy=0, from_history=2, finalists=1, terms=terms)
     assert [c.architecture for c in found] == [A, B]
+
+
+# A and B have the most right, C and D are surest of the right classes; alone D is, which has the fewest right
+NATS = {A: -2.0, B: -1.9, C: -1.2, D: -1.1}
+NATS_ALONE = {A: -1.8, B: -1.7, C: -1.5, D: -1.0}
+ALONE = {A: 0.6, B: 0.7, C: 0.5, D: 0.4}
+
+
+def test_the_log_likelihood_selects_another_candidate_than_the_accuracy(history):
+    rows = history((1, A, 0.5), (1, B, 0.4), (1, C, 0.3), (1, D, 0.2))
+    rows.rows = [{**row, "log_likelihood": str(NATS[SPACE.parse(row["architecture"])])} for row in rows.rows]
+    options = {"from_policy": 0, "finalists": 2, "alone": ALONE, "nats": (NATS, NATS_ALONE)}
+    by_accuracy, evaluator, said = choose(rows, **options)
+    assert [architecture for architecture, _ in evaluator.trained] == [A, B]
+    assert by_accuracy[0].architecture == B
+    assert not any("objective" in line for line in said)
+    by_nats, evaluator, said = choose(rows, terms={"log_likelihood": 1.0}, **options)
+    assert [architecture for architecture, _ in evaluator.trained] == [D, C]
+    assert [c.architecture for c in by_nats] == [D, C, B, A]
+    assert [c.value for c in by_nats] == [-1.1, -1.2, -1.9, -2.0]
+    assert by_nats[0].values == {"accuracy": 0.2, "log_likelihood": -1.1}
+    assert (by_nats[0].alone_value, by_nats[0].alone_values) == (-1.0, {"accuracy": 0.4, "log_likelihood": -1.0})
+    assert by_nats[2].alone_values == {}
+    # the log names what decided
+    assert "objective -1.1000 (accuracy 0.2000)" in said[0]
+    assert "objective -1.0000 (accuracy 0.4000) alone, objective -1.1000 (accuracy 0.2000) with" in said[1]
+
+
+def test_the_prior_of_flops_decides_among_equal_likelihoods(history):
+    rows = history((1, B, 0.4), (1, D, 0.2), (1, A, 0.5))
+    rows.rows = [{**row, "log_likelihood": "-1.0"} for row in rows.rows]
+    same = dict.fromkeys(NATS, -1.0)
+    terms = {"log_likelihood": 1.0, "log_flops": 0.1}
+    found, *_ = choose(rows, from_policy=0, finalists=1, terms=terms, nats=(same, same))
+    assert [c.architecture for c in found] == [A, D, B]  # 900, 200 and 100 FLOPs

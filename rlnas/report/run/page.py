@@ -7,6 +7,7 @@ from markupsafe import Markup
 
 from rlnas.config.plain_data import flatten
 from rlnas.config.quoting import shown, without_home
+from rlnas.objective import deciding
 from rlnas.report import text
 from rlnas.report.run.drawing import Row, is_chain, name, skips
 from rlnas.report.run.figures import Plot
@@ -98,7 +99,7 @@ def _tiles(run: Run) -> list[dict[str, Any]]:
         tiles += [("search accuracy", value(run, number(best.get("search_accuracy"))), how)]
     objective = number(best.get("objective"))
     if objective is not None and objective != number(best.get("search_accuracy")):
-        terms = ", ".join(run.objective.get("terms") or {})
+        terms = ", ".join(deciding(run.objective.get("terms") or {}))
         tiles += [("objective", f"{objective:.6g}", f"of {terms}" if terms else "")]
     if number(best.get("params")) is not None:
         tiles += [("parameters", text.quantity(best["params"]), text.count(best["params"]))]
@@ -167,10 +168,18 @@ def _candidates(run: Run) -> dict[str, Any] | None:
     found = (run.best or {}).get("architecture")
     own = [place for place, item in enumerate(candidates) if item.get("architecture") == found][:1]
     shared = run.evaluator == "shared_weights"
+    terms = deciding(run.objective.get("terms") or {})
+    other = terms not in ([], ["accuracy"])  # else a column of the objective would repeat the accuracy
     columns: list[tuple[str, str, list[Any]]] = [
         ("place", "whole", [f"{place + 1}{' (found)' if place in own else ''}" for place in range(len(candidates))]),
-        ("alone", "number", [_share(item.get("alone_accuracy")) for item in candidates]),
-        ("shared weights" if shared else "accuracy", "number", [_share(item.get("accuracy")) for item in candidates]),
+        ("objective", "number", [_number(item.get("objective")) if other else "" for item in candidates]),
+        *_measured(candidates, terms),
+        ("accuracy alone" if other else "alone", "number", [_share(item.get("alone_accuracy")) for item in candidates]),
+        (
+            "shared weights" if shared and not other else "accuracy",
+            "number",
+            [_share(item.get("accuracy")) for item in candidates],
+        ),
         ("from", "whole", [SOURCES.get(str(item.get("source")), str(item.get("source") or "")) for item in candidates]),
         ("parameters", "number", [text.quantity(item.get("params")) for item in candidates]),
         ("FLOPs", "number", [text.quantity(item.get("flops")) for item in candidates]),
@@ -182,12 +191,15 @@ def _candidates(run: Run) -> dict[str, Any] | None:
     ]
     columns = [column for column in columns if any(cell not in (text.NONE, "") for cell in column[2])]
     more = len(candidates) - MOST_CANDIDATES
-    caption = "Accuracy on the whole validation split."
+    subject = f"The objective ({', '.join(terms)})" if other else "The accuracy"
+    caption = "Measured on the whole validation split."
     if shared:
         caption = (
-            "Accuracy on the whole validation split: with the final shared weights and, for the finalists, after "
-            "training alone for a short time, which decides."
+            f"Measured on the whole validation split. {subject} decides: of the finalists after training alone for a "
+            "short time, of the others with the final shared weights."
         )
+    elif other:
+        caption = f"{subject} decides."
     return {
         "head": [head for head, _, _ in columns],
         "rows": list(zip(*(cells[:MOST_CANDIDATES] for _, _, cells in columns), strict=True)),
@@ -197,6 +209,22 @@ def _candidates(run: Run) -> dict[str, Any] | None:
         "chosen": own,
         "caption": caption + (f" {more} more are in result.json." if more > 0 else ""),
     }
+
+
+def _measured(candidates: Sequence[dict[str, Any]], terms: Sequence[str]) -> list[tuple[str, str, list[Any]]]:
+    """A column of each value that is a term of the objective, alone and not; empty where it is not recorded."""
+    columns: list[tuple[str, str, list[Any]]] = []
+    for term in terms:
+        if term == "accuracy":
+            continue  # has its own columns, in percent
+        for key, head in (("alone_values", f"{term} alone"), ("values", term)):
+            columns.append((head, "number", [_number((item.get(key) or {}).get(term)) for item in candidates]))
+    return columns
+
+
+def _number(amount: Any) -> str:
+    known = number(amount)
+    return text.NONE if known is None else f"{known:.4f}"
 
 
 def _share(amount: Any) -> str:
