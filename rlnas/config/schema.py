@@ -47,6 +47,7 @@ class NasrlConfig:
     widen: int = ranged(1, 1, 4)
     stem_stride: int = ranged(1, 1, 4)
     merge: str = one_of("sum", "sum", "concat")
+    sharing: str = one_of("operator", "operator", "projection", "kernel")
 
 
 @dataclass

@@ -28,6 +28,9 @@ class NasrlFactoredSpace(ChainSpace):
 
     Every input of a layer, skips included, passes through its convolution. So no sum has a separate operator output
     that drop path could drop while keeping the skips: drop path is refused (rlnas.config.build).
+
+    There is no option `sharing` as in space=nasrl: no operator starts with a projection that others could share, and as
+    the centres of each other 16 kernels would nest seven convolutions deep.
     """
 
     name = "nasrl_factored"
