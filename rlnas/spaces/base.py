@@ -188,6 +188,13 @@ class Space(ABC):
             "code": None if code is None else str(code),
         }
 
+    def references(self) -> dict[str, Architecture]:
+        """Return hand-made reference architectures by name, best known first: what a search has to beat.
+
+        No two are equal. None by default.
+        """
+        return {}
+
     # -- networks ------------------------------------------------------------------------------------
 
     @property

@@ -7,7 +7,7 @@ from functools import cached_property
 from rlnas.config.schema import NasrlConfig
 from rlnas.errors import RlnasError
 from rlnas.networks.graph import INPUT, Graph, GraphBuilder
-from rlnas.networks.operators import check_choosable
+from rlnas.networks.operators import check_choosable, kernel_of
 from rlnas.spaces.chain import ChainSpace
 from rlnas.spaces.sharing import add_operator, check_sharing
 
@@ -66,6 +66,26 @@ class NasrlSpace(ChainSpace):
         plain = copy(self)
         plain.sharing = "operator"
         return plain
+
+    def reference_operators(self) -> dict[str, str]:
+        """Return the operators of the reference chains: conv3x3, and sep_conv3x3 for tight limits.
+
+        Where the space lacks them, the first of their kind, with a kernel larger than 1x1 if there is one.
+        """
+        found: dict[str, str] = {}
+        for end, kinds, preferred in (
+            ("chain", ("conv",), "conv3x3"),
+            ("sep_chain", ("sep_conv", "dil_conv"), "sep_conv3x3"),
+        ):
+            kernels = [(operator, kernel_of(operator)) for operator in self.operators]
+            ranked = [
+                (operator != preferred, kernel[1] == (1, 1), place, operator)
+                for place, (operator, kernel) in enumerate(kernels)
+                if kernel is not None and kernel[0] in kinds
+            ]
+            if ranked:
+                found[end] = min(ranked)[-1]
+        return found
 
     def operator_name(self, factors: Sequence[int]) -> str:
         """Return the operator's name."""
