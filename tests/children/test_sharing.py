@@ -187,3 +187,18 @@ def test_a_ring_starts_with_the_spread_of_a_whole_kernel():
     (ring,) = weights_of([graph]).by_key["layer1/raw_conv5x5-3x3"].parameters()
     assert ring.shape == (48, 48, 16)
     assert float(ring.detach().std()) == pytest.approx((2 / (48 * 25)) ** 0.5, rel=0.02)  # He, fan out
+
+
+@finer
+def test_resumed_training_equals_uninterrupted(supernet, graph_of, through_disk, sharing):
+    space = space_of(sharing)
+    rng = np.random.default_rng(0)
+    graphs = [graph_of(space, space.sample(rng)) for _ in range(6)]
+    through, resumed = supernet(), supernet()
+    through.train(graphs[:3], 3)
+    resumed.restore(through_disk(through.state()))
+    for net in (through, resumed):
+        net.train(graphs[3:], 3)
+    found, expected = resumed.weights.state_dict(), through.weights.state_dict()
+    assert found.keys() == expected.keys()
+    assert all(torch.equal(found[name], value) for name, value in expected.items())
