@@ -27,7 +27,7 @@ from benchmarks.machine import describe
 from rlnas.children.retrain import Retraining
 from rlnas.children.supernet import Supernet
 from rlnas.cli import CONF
-from rlnas.config.build import build_config, build_space_config
+from rlnas.config.build import build_config
 from rlnas.config.composed import without_hydra
 from rlnas.config.schema import Config
 from rlnas.data import ImageData, Images
@@ -38,6 +38,7 @@ from rlnas.execution.processor import cores
 from rlnas.execution.rule import Layers, choose, threads_for
 from rlnas.execution.settings import Execution, keep_large_buffers
 from rlnas.networks.graph import Graph
+from rlnas.search.given import final_config
 from rlnas.seeding import numpy_stream
 from rlnas.spaces import make_space
 from rlnas.spaces.networks import Networks
@@ -66,7 +67,7 @@ def main() -> None:
     for experiment in arguments.experiments:
         with hydra.initialize_config_dir(str(CONF), version_base=None):
             config = build_config(without_hydra(hydra.compose("config", [f"+experiment={experiment}"])))
-        data = _random_images(*SHAPES[experiment], device)
+        data = random_images(*SHAPES[experiment], device)
         for phase, work in (("training", _training), ("scoring", _scoring), ("retraining", _retraining)):
             steps = {key: work(config, data, _execution(device, key), arguments.steps) for key in keys}
             seconds = _take_turns(steps, arguments.repeats, device)
@@ -101,7 +102,7 @@ class Work:
     images: int
 
 
-def _random_images(channels: int, size: int, device: torch.device) -> ImageData:
+def random_images(channels: int, size: int, device: torch.device) -> ImageData:
     generator = torch.Generator().manual_seed(0)
 
     def images(count: int) -> Images:
@@ -147,7 +148,7 @@ def _scoring(config: Config, data: ImageData, execution: Execution, steps: int) 
 
 
 def _retraining(config: Config, data: ImageData, execution: Execution, steps: int) -> Work:
-    graph = _graph(build_space_config({**vars(config.space), **config.retrain.space}), 0, data)
+    graph = _graph(final_config(config), 0, data)
     training = Retraining(replace(config.retrain, dropout=0.0, drop_path=0.0), graph, data, execution=execution, seed=0)
 
     def train() -> None:

@@ -65,7 +65,7 @@ class Rival:
         self.execution: Execution = set_up(options, recorded, layers)
         self.space = NasrlSpace(work.layers, filters=work.filters)
         self.networks = Networks(self.space, 3, 32, 10)
-        self.data = _random_images(4 * work.train_batch, work.images)
+        self.data = random_images(4 * work.train_batch, work.images)
         config = ChildConfig(batch_size=work.train_batch, dropout=0.0)
         self.supernet = Supernet(config, self.data, track_statistics=False, execution=self.execution, seed=0)
         evaluation = SharedWeightsConfig(images=work.images, batch_size=work.batch)
@@ -192,7 +192,7 @@ def close(ratios: dict[str, float], about: dict[str, Any]) -> None:
     print(json.dumps({name: round(value, 3) for name, value in ratios.items()}))
 
 
-def _random_images(training: int, validation: int) -> ImageData:
+def random_images(training: int, validation: int) -> ImageData:
     """Return noise in CIFAR-10's shape: the time does not depend on the images' content."""
     generator = torch.Generator().manual_seed(0)
 

@@ -47,7 +47,7 @@ class Untrained(Evaluator):
 
     @torch.no_grad()
     def _score(self, architecture: Architecture) -> float:
-        child = new_child(self.networks.graph(architecture), self.data, execution=self.execution, seed=self.seed)
+        child = new_child(self.networks.standalone(architecture), self.data, execution=self.execution, seed=self.seed)
         count = len(self.batch)
         agreements = torch.zeros(count, count, dtype=torch.float64)
 

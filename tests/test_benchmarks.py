@@ -12,6 +12,7 @@ from benchmarks.children import main as children
 from benchmarks.packed import Member, Packed, evaluate, train
 from benchmarks.plain import PlainChild, score
 from benchmarks.rivals import batches_of
+from benchmarks.sharing import main as sharing
 from rlnas.children.retrain import Retraining, accuracy
 from rlnas.children.supernet import Supernet
 from rlnas.config.schema import RetrainConfig, SharedWeightsConfig
@@ -92,4 +93,14 @@ def test_the_last_line_is_json(capsys, monkeypatch):
     assert {"random_vs_plain_fp32", "random_vs_plain_best", "mutated_vs_plain_fp32", "mutated_vs_plain_best"} <= set(
         ratios
     )
+    assert all(value > 0 for value in ratios.values())
+
+
+@pytest.mark.slow
+def test_the_ways_of_sharing_are_timed(capsys, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["sharing", "--children", "2", "--images", "40", "--repeats", "1"])
+    sharing()
+    ratios = json.loads(capsys.readouterr().out.strip().splitlines()[-1])
+    work = ("random", "mutated", "policy", "training")
+    assert set(ratios) == {f"{one}_{form}" for one in work for form in ("projection", "kernel")}
     assert all(value > 0 for value in ratios.values())

@@ -1,7 +1,8 @@
-"""Two of torch's layers, several times faster on a CPU when no gradient is needed.
+"""Layers that torch has not, or not as fast.
 
-Apart from convolutions, scoring spends most of its time in these layers. On GPUs, in training, and wherever the fast
-path does not apply they are torch's.
+MaxPool and BatchNorm are torch's, several times faster on a CPU when no gradient is needed: apart from convolutions,
+scoring spends most of its time in them. On GPUs, in training, and wherever the fast path does not apply they are
+torch's. RingConv is a convolution without the centre of its kernel.
 """
 
 import torch
@@ -60,6 +61,52 @@ class BatchNorm(nn.BatchNorm2d):
         """Return whether only batch statistics are needed, without gradients, on a CPU in channels_last."""
         scores = self.training and not self.track_running_stats and not _wants_gradient(input, self.weight)
         return scores and input.device.type == "cpu" and input.is_contiguous(memory_format=torch.channels_last)
+
+
+class RingConv(nn.Module):
+    """A convolution whose kernel is 0 in a centre, with "same" padding and without bias.
+
+    Added to a convolution by a kernel of the centre's size, it is one by the whole kernel. The centre has no
+    parameters: `weight` is (out, channels / groups, positions), the rest of the kernel row by row. Initialise it by
+    `fill`.
+    """
+
+    outside: Tensor
+
+    def __init__(
+        self,
+        channels: int,
+        out: int,
+        kernel: tuple[int, int],
+        centre: tuple[int, int],
+        stride: tuple[int, int],
+        dilation: int,
+        groups: int,
+    ):
+        super().__init__()
+        self.kernel, self.stride, self.dilation, self.groups = kernel, stride, dilation, groups
+        self.padding = tuple(side // 2 * dilation for side in kernel)
+        left_out = torch.zeros(kernel, dtype=torch.bool)
+        top, left = ((side - inner) // 2 for side, inner in zip(kernel, centre, strict=True))
+        left_out[top : top + centre[0], left : left + centre[1]] = True
+        self.register_buffer("outside", (~left_out).flatten().nonzero().flatten(), persistent=False)
+        self.weight = nn.Parameter(torch.empty(out, channels // groups, len(self.outside)))
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """Shape of the whole kernel, (out, channels / groups, height, width)."""
+        return (*self.weight.shape[:2], *self.kernel)
+
+    @torch.no_grad()
+    def fill(self, whole: Tensor) -> None:
+        """Set the weights from a whole kernel, of which the centre is ignored."""
+        self.weight.copy_(whole.flatten(2)[:, :, self.outside])
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Map (b, c, h, w) to (b, out, h / stride, w / stride)."""
+        out, depth, height, width = self.shape
+        kernel = self.weight.new_zeros(out, depth, height * width).index_copy(2, self.outside, self.weight)
+        return F.conv2d(input, kernel.view(self.shape), None, self.stride, self.padding, self.dilation, self.groups)
 
 
 def _together(channels: int, pixels: int) -> int:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 import torch
 from torch import Tensor, nn
 
-from rlnas.children.layers import BatchNorm, MaxPool
+from rlnas.children.layers import BatchNorm, MaxPool, RingConv
 from rlnas.networks.graph import Graph, Node
 from rlnas.networks.operators import Stage, stages
 from rlnas.seeding import torch_stream
@@ -100,6 +100,8 @@ def _layer(stage: Stage, channels: int, out: int, stride: tuple[int, int], track
     padding = (height // 2 * stage.dilation, width // 2 * stage.dilation) if height % 2 else (0, 0)
     if stage.kind in ("conv", "depthwise"):
         groups = channels if stage.kind == "depthwise" else 1
+        if stage.centre != (0, 0):
+            return RingConv(channels, out, stage.kernel, stage.centre, stride, stage.dilation, groups)
         # skip_init: torch's initialisation would draw from the global generator
         conv: nn.Module = nn.utils.skip_init(
             nn.Conv2d, channels, out, stage.kernel, stride, padding, stage.dilation, groups, bias=False
@@ -120,10 +122,16 @@ def _layer(stage: Stage, channels: int, out: int, stride: tuple[int, int], track
 
 
 def initialise(module: nn.Module, generator: torch.Generator) -> None:
-    """Initialise convolutions by He (fan out) and the classifier by N(0, 0.01), from `generator`."""
+    """Initialise convolutions by He (fan out) and the classifier by N(0, 0.01), from `generator`.
+
+    A convolution without the centre of its kernel gets the values that a whole kernel would have there.
+    """
     for layer in module.modules():
         if isinstance(layer, nn.Conv2d):
             nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu", generator=generator)
+        elif isinstance(layer, RingConv):
+            whole = torch.empty(layer.shape)
+            layer.fill(nn.init.kaiming_normal_(whole, mode="fan_out", nonlinearity="relu", generator=generator))
         elif isinstance(layer, nn.Linear):
             nn.init.normal_(layer.weight, std=0.01, generator=generator)
             nn.init.zeros_(layer.bias)

@@ -47,6 +47,7 @@ class NasrlConfig:
     widen: int = ranged(1, 1, 4)
     stem_stride: int = ranged(1, 1, 4)
     merge: str = one_of("sum", "sum", "concat")
+    sharing: str = one_of("operator", "operator", "projection", "kernel")
 
 
 @dataclass
@@ -89,6 +90,7 @@ class NasrlBenchConfig:
     """Options of rlnas.spaces.nasrl_bench.NasrlBenchSpace. path: of a table built anew, None for the shipped one."""
 
     name: str = "nasrl_bench"
+    sharing: str = one_of("projection", "operator", "projection", "kernel")
     path: str | None = None
 
 

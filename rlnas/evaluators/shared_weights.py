@@ -102,13 +102,15 @@ class SharedWeightsEvaluator(SelectingEvaluator):
     ) -> Iterator[Score]:
         """Yield in order each score on the whole validation split after `epochs` (> 0) of training alone.
 
-        from_shared: start from a copy of the shared weights, else from scratch. A diverged training has the lowest
-        values, with the reason.
+        from_shared: start from a copy of the shared weights, else from scratch, as stand-alone networks. A diverged
+        training has the lowest values, with the reason.
         """
-        graphs = [self.networks.graph(architecture) for architecture in architectures]
+        form = self.networks.graph if from_shared else self.networks.standalone
+        graphs = [form(architecture) for architecture in architectures]
         weights = self.supernet.weights
-        for graph in graphs:
-            weights.ensure(graph)
+        if from_shared:
+            for graph in graphs:
+                weights.ensure(graph)
         common = ShortTraining(
             self.supernet.config,
             self.data,

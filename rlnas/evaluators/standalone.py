@@ -54,7 +54,7 @@ class StandaloneEvaluator(Evaluator):
     def evaluate(self, architectures: Sequence[Architecture]) -> list[Score]:
         """Return the scores in order; equal architectures are trained once."""
         new = [one for one in dict.fromkeys(architectures) if one not in self._known]
-        graphs = [self.networks.graph(architecture) for architecture in new]
+        graphs = [self.networks.standalone(architecture) for architecture in new]
         computed = dict(self.executor.map(train_from_scratch, self.recipe, graphs))
         fresh = {architecture: computed[index] for index, architecture in enumerate(new)}
         self._known |= {architecture: replace(score, seconds=0.0, cached=True) for architecture, score in fresh.items()}

@@ -21,7 +21,7 @@ class Node:
     channels, size: of the output; size is (height, width) in pixels.
     stride: (vertical, horizontal).
     key: the weight key, without a dot (it names a torch module). Two architectures share a parameter if and
-        only if their nodes have the same key; None for a node without parameters.
+        only if their nodes have the same key; None for a node that is no torch module (sum, pad, identity).
     layer: the layer of the architecture the node belongs to, from 1; 0 for stem and head (drawing only).
     own: for a sum of a layer and its skips, the position in `inputs` of the layer's operator output, which drop
         path drops. The other inputs bypass that operator. None for any other node.
@@ -117,7 +117,8 @@ class Cost:
     """Parameters and FLOPs of a network.
 
     params: number of trainable parameters. flops: for one image, two for each multiply-add of a convolution or
-    linear layer; normalisation, activations and pooling are not counted, as is usual.
+    linear layer; normalisation, activations and pooling are not counted, as is usual. The centre that a kernel leaves
+    out (`raw_conv5x5-3x3`) has neither, so that a network costs the same however finely its operators are cut.
     """
 
     params: int
@@ -136,7 +137,7 @@ def cost(graph: Graph) -> Cost:
             if stage.strided:
                 pixels = node.size[0] * node.size[1]
             if stage.kind in ("conv", "depthwise"):
-                fan_in = (1 if stage.kind == "depthwise" else channels) * stage.kernel[0] * stage.kernel[1]
+                fan_in = (1 if stage.kind == "depthwise" else channels) * stage.positions
                 params += fan_in * out
                 flops += 2 * fan_in * out * pixels
             elif stage.kind == "linear":

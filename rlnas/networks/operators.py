@@ -3,6 +3,10 @@
 ENAS's operators (Pham et al. 2018, section 3.2) all start with a 1x1 convolution, batch normalisation and
 ReLU. The names are patterns: `conv3x3`, `sep_conv5x5`, `dil_conv3x3`, `avg_pool3x3`, `max_pool3x3`,
 `identity`; a kernel's height and width are odd and at most 11 pixels.
+
+Parts of operators are nodes of their own where operators share weights (rlnas.spaces.sharing): `project`, the 1x1
+convolution in front; `projected_X`, operator X without it; `raw_conv3x3` and `raw_depthwise3x3`, a convolution alone;
+`raw_conv5x5-3x3`, one whose 5x5 kernel lacks the 3x3 centre.
 """
 
 import re
@@ -22,7 +26,8 @@ class Stage:
 
     kind: `conv`, `depthwise`, `avg_pool`, `max_pool`, `norm`, `relu`, `linear` (with bias) or
     `global_pool`. kernel: (height, width) in pixels. strided: this stage applies the node's stride.
-    widens: this stage maps the node's input channels to its output channels.
+    widens: this stage maps the node's input channels to its output channels. centre: (height, width) of the middle of
+    the kernel that has no parameters and counts as zero; (0, 0): the kernel is complete.
     """
 
     kind: Literal["conv", "depthwise", "avg_pool", "max_pool", "norm", "relu", "linear", "global_pool"]
@@ -30,6 +35,12 @@ class Stage:
     dilation: int = 1
     strided: bool = False
     widens: bool = False
+    centre: tuple[int, int] = (0, 0)
+
+    @property
+    def positions(self) -> int:
+        """Number of positions of the kernel that have parameters."""
+        return self.kernel[0] * self.kernel[1] - self.centre[0] * self.centre[1]
 
 
 NORM, RELU = Stage("norm"), Stage("relu")
@@ -40,15 +51,19 @@ POINTWISE = Stage("conv")
 STRUCTURAL: dict[str, tuple[Stage, ...]] = {
     "stem": (Stage("conv", (3, 3), strided=True, widens=True), NORM),
     # ENAS reduces by two shifted 1x1 paths; here by a 2x2 mean and one 1x1, which also use every pixel.
+    "project": PROJECT,
     "reduce": (Stage("avg_pool", (2, 2), strided=True), Stage("conv", widens=True), NORM),
     "norm": (NORM,),
     "norm_relu": (NORM, RELU),
+    "pointwise_norm_relu": (POINTWISE, NORM, RELU),
     "sum": (),
     "pad": (),
     "head": (Stage("global_pool"), Stage("linear", widens=True)),
 }
 
-_PATTERN = re.compile(r"(raw_conv|sep_conv|dil_conv|conv|avg_pool|max_pool)(\d+)x(\d+)")
+_PATTERN = re.compile(r"(sep_conv|dil_conv|conv|avg_pool|max_pool)(\d+)x(\d+)")
+_RAW = re.compile(r"raw_(conv|depthwise|dil_depthwise)(\d+)x(\d+)(?:-(\d+)x(\d+))?")
+PARTS = ("raw_", "projected_")  # names that begin like this are parts of operators
 
 
 @cache
@@ -61,14 +76,45 @@ def stages(operator: str) -> tuple[Stage, ...]:
         return STRUCTURAL[operator]
     if operator == "identity":
         return ()
-    match = _PATTERN.fullmatch(operator)
-    if match is None:
+    if raw := _RAW.fullmatch(operator):
+        return (_raw(operator, raw),)
+    whole = operator.removeprefix("projected_")
+    found = kernel_of(whole)
+    if found is None:
         raise RlnasError(f"unknown operator '{operator}'; expected one like {CHOOSABLE}")
-    kind, kernel = match[1], (int(match[2]), int(match[3]))
+    every = _whole(*found)
+    return every if whole == operator else every[len(PROJECT) :]
+
+
+def kernel_of(operator: str) -> tuple[str, tuple[int, int]] | None:
+    """Return kind and kernel, (height, width) in pixels, of an operator: (`sep_conv`, (3, 3)); None if it has none.
+
+    Raises RlnasError for a kernel that does not exist.
+    """
+    match = _PATTERN.fullmatch(operator)
+    return None if match is None else (match[1], _kernel(operator, match[2], match[3]))
+
+
+def _kernel(operator: str, height: str, width: str) -> tuple[int, int]:
+    kernel = (int(height), int(width))
     if any(side % 2 == 0 or side > 11 for side in kernel):
         raise RlnasError(f"operator '{operator}': kernel sides must be odd and at most 11 pixels")
-    if kind == "raw_conv":  # one source's part of a convolution over concatenated inputs
-        return (Stage("conv", kernel, strided=True, widens=True),)
+    return kernel
+
+
+def _raw(operator: str, match: re.Match[str]) -> Stage:
+    """Return the only stage of a `raw_` operator."""
+    kernel = _kernel(operator, match[2], match[3])
+    centre = (0, 0) if match[4] is None else _kernel(operator, match[4], match[5])
+    if centre == kernel or any(inner > outer for inner, outer in zip(centre, kernel, strict=True)):
+        raise RlnasError(f"operator '{operator}': the centre left out must be smaller than the kernel")
+    dense = match[1] == "conv"
+    dilation = 2 if match[1] == "dil_depthwise" else 1
+    return Stage("conv" if dense else "depthwise", kernel, dilation, strided=True, widens=dense, centre=centre)
+
+
+def _whole(kind: str, kernel: tuple[int, int]) -> tuple[Stage, ...]:
+    """Return the stages of an operator of this kind and kernel."""
     if kind == "conv":
         return (*PROJECT, Stage("conv", kernel, strided=True), NORM, RELU)
     if kind in ("sep_conv", "dil_conv"):
@@ -82,7 +128,7 @@ def check_choosable(operators: tuple[str, ...]) -> None:
     if not operators:
         raise RlnasError(f"space.operators is empty, expected at least one operator; choose from {CHOOSABLE}")
     for operator in operators:
-        if operator in STRUCTURAL or operator.startswith("raw_"):
+        if operator in STRUCTURAL or operator.startswith(PARTS):
             raise RlnasError(f"operator '{operator}' is part of every network and cannot be chosen; use {CHOOSABLE}")
         stages(operator)
     repeated = sorted({name for name in operators if operators.count(name) > 1})

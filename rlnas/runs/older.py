@@ -4,7 +4,9 @@ from typing import Any
 
 
 def modernized(settings: dict[str, Any]) -> dict[str, Any]:
-    """The nested configuration with an objective in place of reward.shape, and without options that had no effect."""
+    """The nested configuration with an objective in place of reward.shape, with options that had one value only, and
+    without options that had no effect.
+    """
     found = dict(settings)
     reward = dict(found.get("reward") or {})
     if "objective" not in found and "shape" in reward:
@@ -16,4 +18,7 @@ def modernized(settings: dict[str, Any]) -> dict[str, Any]:
     evaluator = found.get("evaluator")
     if isinstance(evaluator, dict) and evaluator.get("name") == "tabular":
         found["evaluator"] = {"name": "tabular"}  # earlier it had the options of shared weights
+    space = found.get("space")
+    if isinstance(space, dict) and space.get("name") == "nasrl":
+        found["space"] = {"sharing": "operator", **space}
     return found

@@ -198,7 +198,7 @@ class Run:
         final = self.result.get("final_space") or (self.settings.get("retrain") or {}).get("space") or {}
         graphs = []
         for changes in [final, {}] if final else [{}]:
-            space = self._space(changes)
+            space = self._space(changes).standalone
             graphs.append(
                 space.graph(
                     space.parse(self.best["architecture"]),

@@ -62,10 +62,17 @@ def read_space(config: Config, folder: RunFolder) -> Space:
 def final_config(config: Config) -> Any:
     """Return the options of the final network's space: those of the search, with retrain.space in place of some.
 
-    Raises RlnasError if they do not fit.
+    Nothing shares its weights, so `sharing` is operator. Raises RlnasError if they do not fit.
     """
+    searched = dataclasses.asdict(config.space)
+    alone = {"sharing": "operator"} if "sharing" in searched else {}
+    asked = config.retrain.space.get("sharing", "operator")
+    if asked != "operator":
+        raise RlnasError(
+            f"retrain.space.sharing is '{asked}', expected operator: the final network shares no weights; leave it out"
+        )
     try:
-        return build_space_config({**dataclasses.asdict(config.space), **config.retrain.space})
+        return build_space_config({**searched, **alone, **config.retrain.space})
     except RlnasError as error:
         raise RlnasError(
             f"retrain.space={config.retrain.space} does not go with space={config.space.name}: {error}; set "
@@ -74,10 +81,10 @@ def final_config(config: Config) -> Any:
 
 
 def final_space(config: Config, space: Space) -> Space:
-    """Return the space of the final network: the search's with the options of retrain.space."""
+    """Return the final network's space: the stand-alone form of the search's, with the options of retrain.space."""
     if not config.retrain.space:
-        return space
-    final = make_space(final_config(config))
+        return space.standalone
+    final = make_space(final_config(config)).standalone
     if (final.nvec, final.steps, final.size) != (space.nvec, space.steps, space.size):
         raise RlnasError(
             f"retrain.space={config.retrain.space} changes what there is to choose; it may only change how the "

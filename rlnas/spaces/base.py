@@ -192,7 +192,23 @@ class Space(ABC):
             "code": None if code is None else str(code),
         }
 
+    def references(self) -> dict[str, Architecture]:
+        """Return hand-made reference architectures by name, best known first: what a search has to beat.
+
+        No two are equal. None by default.
+        """
+        return {}
+
     # -- networks ------------------------------------------------------------------------------------
+
+    @property
+    def standalone(self) -> "Space":
+        """The space of the same architectures whose `graph` returns stand-alone networks; by default this space.
+
+        A space that cuts operators into nodes so that they share weights returns here one that does not. Both networks
+        of an architecture compute the same function with as many parameters.
+        """
+        return self
 
     def graph(self, architecture: Architecture, *, image_channels: int, image_size: int, classes: int) -> Graph:
         """Return the network for images of `image_channels` and `image_size` x `image_size` pixels.

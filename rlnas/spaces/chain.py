@@ -76,6 +76,36 @@ class ChainSpace(IndependentSpace):
         """Return whether a factor with `choices` values is a feature: it has a choice or is the only factor."""
         return choices > 1 or len(self.factors) == 1
 
+    def reference_operators(self) -> dict[str, str]:
+        """Return the operators whose chains are references, as texts, each by the end of the references' names."""
+        return {}
+
+    def references(self) -> dict[str, Decisions]:
+        """Return the chains of each reference operator with three patterns of skips.
+
+        residual: layers 2 and 3, 4 and 5, ... are blocks that add their input to their output, as in ResNet (He et
+        al. 2016): every odd layer from 3 on has a skip from two layers before. Layer 1 continues the stem; a last even
+        layer is outside of the blocks. dense: all skips. plain: none. Equal architectures are named once.
+        """
+        patterns: dict[str, dict[int, Sequence[int]]] = {  # layer -> its skips, from 1
+            "residual": {layer: (layer - 2,) for layer in range(3, self.layers + 1, 2)},
+            "dense": {layer: range(1, layer - 1) for layer in range(3, self.layers + 1)},
+            "plain": {},
+        }
+        found: dict[str, Decisions] = {}
+        for end, operator in self.reference_operators().items():
+            for pattern, skips in patterns.items():
+                if pattern != "plain" and not skips:
+                    continue
+                words = [
+                    operator + "".join(f"+{source}" for source in skips.get(layer, ()))
+                    for layer in range(1, self.layers + 1)
+                ]
+                architecture = self.parse(" ".join(words))
+                if architecture not in found.values():
+                    found[f"{pattern}_{end}"] = architecture
+        return found
+
     def text(self, architecture: Sequence[int]) -> str:
         """Return one word a layer: `conv3x3 max_pool3x3 sep_conv5x5+1`."""
         words = [

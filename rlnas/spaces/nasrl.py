@@ -1,13 +1,15 @@
 """The NAS-RL space with ENAS's operators (Pham et al. 2018, section 2.3 and appendix; FIELD: NAS-RL)."""
 
 from collections.abc import Sequence
+from copy import copy
 from functools import cached_property
 
 from rlnas.config.schema import NasrlConfig
 from rlnas.errors import RlnasError
 from rlnas.networks.graph import INPUT, Graph, GraphBuilder
-from rlnas.networks.operators import check_choosable
+from rlnas.networks.operators import check_choosable, kernel_of
 from rlnas.spaces.chain import ChainSpace
+from rlnas.spaces.sharing import add_operator, check_sharing
 
 DEFAULTS = NasrlConfig()
 
@@ -21,7 +23,8 @@ class NasrlSpace(ChainSpace):
     have the same size (ENAS: two, after a third and two thirds of the layers). widen: factor on the channels at
     each reduction (ENAS: 1 in search, 2 in the final network). stem_stride: 1 keeps the resolution, 2
     halves it in the first convolution. merge: `sum` adds the skips and normalises (ENAS's search), `concat`
-    concatenates them and projects by 1x1 conv-BN-ReLU (ENAS's final networks).
+    concatenates them and projects by 1x1 conv-BN-ReLU (ENAS's final networks). sharing: how finely the operators of a
+    layer share weights, see rlnas.spaces.sharing; the architectures and their stand-alone networks are the same.
     """
 
     name = "nasrl"
@@ -36,14 +39,17 @@ class NasrlSpace(ChainSpace):
         widen: int = DEFAULTS.widen,
         stem_stride: int = DEFAULTS.stem_stride,
         merge: str = DEFAULTS.merge,
+        sharing: str = DEFAULTS.sharing,
     ):
         check_choosable(tuple(operators))
+        check_sharing(sharing)
         self.operators = tuple(operators)
         self.filters = filters
         self.reductions = reductions
         self.widen = widen
         self.stem_stride = stem_stride
         self.merge = merge
+        self.sharing = sharing
         super().__init__(layers, (len(self.operators),))
 
     @cached_property
@@ -51,6 +57,35 @@ class NasrlSpace(ChainSpace):
         """Number of reductions before each layer."""
         starts = [r * self.layers // (self.reductions + 1) for r in range(1, self.reductions + 1)]
         return [sum(start <= layer for start in starts) for layer in range(self.layers)]
+
+    @property
+    def standalone(self) -> "NasrlSpace":
+        """The same space with one node an operator."""
+        if self.sharing == "operator":
+            return self
+        plain = copy(self)
+        plain.sharing = "operator"
+        return plain
+
+    def reference_operators(self) -> dict[str, str]:
+        """Return the operators of the reference chains: conv3x3, and sep_conv3x3 for tight limits.
+
+        Where the space lacks them, the first of their kind, with a kernel larger than 1x1 if there is one.
+        """
+        found: dict[str, str] = {}
+        for end, kinds, preferred in (
+            ("chain", ("conv",), "conv3x3"),
+            ("sep_chain", ("sep_conv", "dil_conv"), "sep_conv3x3"),
+        ):
+            kernels = [(operator, kernel_of(operator)) for operator in self.operators]
+            ranked = [
+                (operator != preferred, kernel[1] == (1, 1), place, operator)
+                for place, (operator, kernel) in enumerate(kernels)
+                if kernel is not None and kernel[0] in kinds
+            ]
+            if ranked:
+                found[end] = min(ranked)[-1]
+        return found
 
     def operator_name(self, factors: Sequence[int]) -> str:
         """Return the operator's name."""
@@ -71,7 +106,9 @@ class NasrlSpace(ChainSpace):
         return (self.operators.index(name),)
 
     def graph(self, architecture: Sequence[int], *, image_channels: int, image_size: int, classes: int) -> Graph:
-        """Return stem, layers and head. Weight keys: layer and operator; layer and level for a reduced output."""
+        """Return stem, layers and head. Weight keys: layer and operator or part of it; layer and level for a reduced
+        output.
+        """
         builder = GraphBuilder(image_channels, (image_size, image_size))
         stem = builder.add(
             "stem", [INPUT], channels=self.filters, key="stem", stride=(self.stem_stride, self.stem_stride)
@@ -96,13 +133,8 @@ class NasrlSpace(ChainSpace):
 
         for layer, (factors, sources) in enumerate(self.split(architecture)):
             level, number = self.levels[layer], layer + 1
-            operator = self.operator_name(factors)
-            node = builder.add(
-                operator,
-                [output(layer - 1, level)],
-                key=None if operator == "identity" else f"layer{number}/{operator}",
-                layer=number,
-            )
+            operator, source = self.operator_name(factors), output(layer - 1, level)
+            node = add_operator(builder, operator, source, number, self.sharing, self.operators)
             skips = [output(source, level) for source in sources]
             names = [source + 1 for source in sources]
             outputs[layer] = {level: self._merge(builder, node, skips, names, number)}

@@ -1,5 +1,6 @@
 """The space of nasrl_bench: a small nasrl space, of which every architecture was trained alone."""
 
+from rlnas.config.schema import NasrlBenchConfig
 from rlnas.spaces.nasrl import NasrlSpace
 from rlnas.tabular import read_nasrl_bench
 
@@ -8,6 +9,7 @@ OPERATORS = ("conv3x3", "sep_conv3x3", "max_pool3x3", "identity")
 FILTERS = 8
 REDUCTIONS = 1
 STEM_STRIDE = 4  # 32x32 images, 8x8 maps
+DEFAULTS = NasrlBenchConfig()
 
 
 class NasrlBenchSpace(NasrlSpace):
@@ -16,12 +18,13 @@ class NasrlBenchSpace(NasrlSpace):
     So the same architectures can be looked up (evaluator=tabular) and scored by shared weights, whose scores can then
     be compared with the truth.
 
-    path: of a table built anew; None for the shipped one.
+    sharing: how finely operators share weights where they are trained, see rlnas.spaces.sharing. path: of a table built
+    anew; None for the shipped one.
     """
 
     name = "nasrl_bench"
 
-    def __init__(self, path: str | None = None):
-        super().__init__(LAYERS, OPERATORS, FILTERS, REDUCTIONS, stem_stride=STEM_STRIDE)
+    def __init__(self, sharing: str = DEFAULTS.sharing, path: str | None = None):
+        super().__init__(LAYERS, OPERATORS, FILTERS, REDUCTIONS, stem_stride=STEM_STRIDE, sharing=sharing)
         self.benchmark = read_nasrl_bench(path)
         self.fingerprint = self.benchmark.sha256

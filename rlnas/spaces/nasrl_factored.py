@@ -28,6 +28,9 @@ class NasrlFactoredSpace(ChainSpace):
 
     Every input of a layer, skips included, passes through its convolution. So no sum has a separate operator output
     that drop path could drop while keeping the skips: drop path is refused (rlnas.config.build).
+
+    There is no option `sharing` as in space=nasrl: no operator starts with a projection that others could share, and as
+    the centres of each other 16 kernels would nest seven convolutions deep.
     """
 
     name = "nasrl_factored"
@@ -53,6 +56,20 @@ class NasrlFactoredSpace(ChainSpace):
 
     def _chosen(self, factors: Sequence[int]) -> tuple[int, ...]:
         return tuple(values[index] for values, index in zip(self.values, factors, strict=True))
+
+    def reference_operators(self) -> dict[str, str]:
+        """Return the 3x3 convolutions of most and of fewest filters, with the smallest strides.
+
+        Where 3 is no choice, the smallest side above it, else the largest.
+        """
+        heights, widths, filters, down, right = self.values
+        sides = [min(sides, key=lambda side: (side < 3, abs(side - 3))) for sides in (heights, widths)]
+        found = {}
+        for name, count in (("chain", max(filters)), ("narrow_chain", min(filters))):
+            chosen = (*sides, count, min(down), min(right))
+            factors = [values.index(value) for values, value in zip(self.values, chosen, strict=True)]
+            found[name] = self.operator_name(factors)
+        return found
 
     def operator_name(self, factors: Sequence[int]) -> str:
         """Return height x width x filters, with the strides where they are choices: `3x5x36` or `3x5x36s2x1`."""

@@ -20,6 +20,10 @@ RATE = 0.25
 SPACES: dict[str, ChainSpace] = {
     "sum": NasrlSpace(6, ("conv3x3", "identity", "max_pool3x3"), filters=4, reductions=2),
     "concat": NasrlSpace(6, ("conv3x3", "identity"), filters=4, reductions=1, widen=2, merge="concat"),
+    "projection": NasrlSpace(6, ("conv3x3", "identity"), filters=4, reductions=2, sharing="projection"),
+    "kernel": NasrlSpace(
+        6, ("conv3x3", "conv5x5", "max_pool3x3"), filters=4, reductions=1, merge="concat", sharing="kernel"
+    ),
     "factored": NasrlFactoredSpace(5, (1, 3), (1, 3), (3, 4)),
     "factored, strided": NasrlFactoredSpace(5, (1, 3), (3,), (3, 4), (1, 2), (1, 2)),
 }
@@ -95,18 +99,25 @@ def test_the_own_input_is_the_layers_operator_and_the_others_do_not_pass_through
     space = SPACES[name]
     for graph in graphs_of(space):
         joins = [node for node in graph.nodes if node.own is not None]
-        assert len(joins) == len([node for node in graph.nodes if node.operator == "sum"]) > 0
+        sums = [node for node in graph.nodes if node.operator == "sum" and not within_operator(graph, node)]
+        assert joins == sums != []
         for node in joins:
             own = [place == node.own for place in range(len(node.inputs))]
             through = [passes_operator(graph, graph.nodes[source], node.layer, space) for source in node.inputs]
             assert through == own
 
 
+def within_operator(graph: Graph, node: Node) -> bool:
+    """Whether a sum adds a convolution by a ring to that by its centre."""
+    return all("/raw_" in (graph.nodes[source].key or "") for source in node.inputs)
+
+
 def passes_operator(graph: Graph, node: Node, layer: int, space: ChainSpace) -> bool:
     """Whether this input of a join of `layer` passes through an operator of that layer."""
     while node.operator == "raw_conv1x1":  # the projection of merge=concat
         node = graph.nodes[node.inputs[0]]
-    return node.layer == layer and node.operator in space.operators
+    words = {node.operator.removeprefix("projected_"), *(node.key or "").split("/")}
+    return node.layer == layer and not words.isdisjoint(space.operators)
 
 
 @pytest.mark.parametrize("place", [0, 1, 2])

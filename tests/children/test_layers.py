@@ -1,4 +1,4 @@
-"""The two layers with a short cut against torch's: values, gradients, and when the short cut is taken."""
+"""Layers against torch's: values, gradients, and when a short cut is taken."""
 
 import pytest
 import torch
@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from rlnas.children.layers import BatchNorm, MaxPool, _together
+from rlnas.children.layers import BatchNorm, MaxPool, RingConv, _together
 from rlnas.children.weights import build_operator
 
 LAST = torch.channels_last
@@ -182,3 +182,40 @@ def test_statistics_that_are_kept_are_torchs():
     assert torch.equal(ours.running_mean, usual.running_mean)
     assert torch.equal(ours.running_var, usual.running_var)
     assert ours.running_mean.abs().max() > 0
+
+
+@pytest.mark.parametrize("layout", [torch.channels_last, torch.contiguous_format])
+@pytest.mark.parametrize(
+    ("kernel", "centre", "stride", "dilation", "groups"),
+    [
+        ((5, 5), (3, 3), (1, 1), 1, 1),
+        ((3, 3), (1, 1), (2, 1), 1, 4),
+        ((5, 5), (3, 3), (1, 1), 2, 4),
+        ((7, 3), (3, 3), (2, 2), 1, 1),
+        ((5, 7), (5, 1), (1, 3), 1, 2),
+    ],
+)
+def test_a_ring_and_its_centre_are_the_whole_convolution(kernel, centre, stride, dilation, groups, layout):
+    stream = torch.Generator().manual_seed(0)
+    ring = RingConv(4, 8, kernel, centre, stride, dilation, groups).double()
+    whole = torch.randn(ring.shape, generator=stream, dtype=torch.float64).requires_grad_()
+    ring.fill(whole.detach())
+    rows, columns = ((slice((k - c) // 2, (k + c) // 2)) for k, c in zip(kernel, centre, strict=True))
+    inner = whole.detach()[:, :, rows, columns]
+    x = torch.randn(2, 4, 9, 10, generator=stream, dtype=torch.float64).contiguous(memory_format=layout)
+    common = {"stride": stride, "dilation": dilation, "groups": groups}
+
+    def padded(sides):
+        return tuple(side // 2 * dilation for side in sides)
+
+    expected = F.conv2d(x, whole, padding=padded(kernel), **common)
+    found = ring(x) + F.conv2d(x, inner, padding=padded(centre), **common)
+    torch.testing.assert_close(found, expected)
+    towards = torch.randn(expected.shape, generator=stream, dtype=torch.float64)
+    expected.backward(towards)
+    found.backward(towards)
+    outside = torch.ones(kernel, dtype=torch.bool)
+    outside[rows, columns] = False
+    torch.testing.assert_close(ring.weight.grad, whole.grad[:, :, outside])
+    assert ring.weight.numel() == whole.numel() - inner.numel()
+    assert list(ring.state_dict()) == ["weight"]

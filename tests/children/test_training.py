@@ -152,6 +152,8 @@ def test_several_architectures_give_the_mean_gradient(trainer, graphs):
 SPACES = {
     "sum": NasrlSpace(4, ("conv1x1", "sep_conv3x3", "max_pool3x3", "identity"), filters=4, reductions=1),
     "concat": NasrlSpace(4, ("conv1x1", "dil_conv3x3", "identity"), filters=3, widen=2, merge="concat"),
+    "projection": NasrlSpace(4, ("conv3x3", "avg_pool3x3", "identity"), filters=4, sharing="projection"),
+    "kernel": NasrlSpace(3, ("conv3x3", "conv5x5", "sep_conv3x3", "sep_conv5x5"), filters=4, sharing="kernel"),
     "factored": NasrlFactoredSpace(3, (1, 3), (1, 3), (3, 4), (1, 2), (1, 2)),
 }
 

@@ -245,6 +245,8 @@ SPACES = {
     "sum": NasrlSpace(4, OPERATORS, filters=4, reductions=1),
     "concat": NasrlSpace(4, OPERATORS, filters=3, reductions=1, widen=2, merge="concat"),
     "factored": NasrlFactoredSpace(3, (1, 3), (1, 3), (3, 4), (1, 2), (1, 2)),
+    "projection": NasrlSpace(4, OPERATORS, filters=4, reductions=1, merge="concat", sharing="projection"),
+    "kernel": NasrlSpace(4, (*OPERATORS, "conv5x5"), filters=4, reductions=1, sharing="kernel"),
 }
 
 
@@ -382,6 +384,21 @@ def test_scores_together_are_bit_equal_to_one_by_one(data, child_config, space, 
     assert all(torch.equal(after[name], value) for name, value in before.items())
 
 
+@pytest.mark.parametrize("sharing", ["projection", "kernel"])
+def test_finer_shared_children_score_together_as_one_by_one(data, child_config, sharing):
+    space = NasrlSpace(3, ("conv3x3", "conv5x5", "sep_conv3x3"), filters=4, reductions=1, sharing=sharing)
+    judge = unsettled(data, child_config, space, limited(10**12), "batch", 12)
+    children = [space.unrank(code) for code in range(0, space.size, 7)]
+    with pytest.MonkeyPatch.context() as patch:
+        seen = watched(patch)
+        together = judge.evaluate_fully(children)
+    assert len(seen.groups) == 1
+    alone = {judge.networks.graph(one): by_hand(judge, judge.networks.graph(one)) for one in children}
+    for graph, batches in alone.items():
+        assert all(torch.equal(one, other) for one, other in zip(seen.raw[graph], batches, strict=True))
+    assert accuracies(together) == [judge.evaluate_fully([one])[0].accuracy for one in children]
+
+
 def applied(patch: pytest.MonkeyPatch) -> list:
     """The nodes that are run from now on."""
     nodes, apply = [], network.apply
@@ -467,6 +484,17 @@ def test_the_seconds_of_a_pass_are_shared_evenly(evaluator, monkeypatch):
 # -- an architecture alone ---------------------------------------------------------------------------------
 
 
+IMAGES = {"image_channels": 1, "image_size": 8, "classes": 3}
+
+
+class Asked(LocalExecutor):
+    """Remembers what it was last asked to work on."""
+
+    def map(self, work, shared, items):
+        self.items = list(items)
+        return super().map(work, shared, items)
+
+
 @pytest.mark.variants(1)
 @pytest.mark.parametrize("from_shared", [True, False])
 def test_alone_does_not_depend_on_the_number_of_threads_or_the_company(evaluator, from_shared):
@@ -501,6 +529,27 @@ def test_alone_is_the_work_of_the_executor_on_a_copy(evaluator):
     assert scored.version == version
     assert accuracies(scored.evaluate(ARCHITECTURES)) == accuracies(remembered)
     assert all(score.seconds > 0 and score.images == 24 and score.failed is None for score in found)
+
+
+@pytest.mark.parametrize("sharing", ["projection", "kernel"])
+def test_from_scratch_stand_alone_networks_are_trained_whatever_is_shared(data, child_config, execution, sharing):
+    """From the shared weights it is the network that uses them."""
+    options = {"operators": ("conv3x3", "conv5x5", "max_pool3x3"), "filters": 4, "reductions": 1}
+    found = {}
+    for form in ("operator", sharing):
+        space = NasrlSpace(3, **options, sharing=form)
+        net = Supernet(child_config(), data, track_statistics=False, execution=execution, seed=0)
+        spy = Asked(1)
+        judge = SharedWeightsEvaluator(
+            SharedWeightsConfig(images=0, batch_size=12), net, data, Networks(space, 1, 8, 3), seed=0, executor=spy
+        )
+        chosen = [space.unrank(code) for code in (1, 17, 40)]
+        found[form] = accuracies(judge.evaluate_alone(chosen, 3, from_shared=False))
+        assert spy.items == [space.standalone.graph(one, **IMAGES) for one in chosen]
+        assert not net.weights.specs  # the shared weights are left alone
+        list(judge.evaluate_alone(chosen, 1, from_shared=True))
+        assert spy.items == [space.graph(one, **IMAGES) for one in chosen]
+    assert found["operator"] == found[sharing]
 
 
 @pytest.mark.parametrize("workers", [1, 2])

@@ -70,6 +70,18 @@ def test_a_score_is_that_of_a_retraining_by_hand(evaluator, noisy, execution, gr
     assert all(score.seconds > 0 and not score.cached and score.failed is None for score in scores)
 
 
+@pytest.mark.parametrize("sharing", ["projection", "kernel"])
+def test_the_score_does_not_depend_on_what_a_supernet_would_share(noisy, execution, networks, sharing):
+    options = {"operators": ("conv3x3", "conv5x5", "max_pool3x3"), "filters": 4, "reductions": 1}
+    found = []
+    for form in ("operator", sharing):
+        space = NasrlSpace(3, **options, sharing=form)
+        config = StandaloneConfig(epochs=2, batch_size=10)
+        one = StandaloneEvaluator(config, RECIPE, networks(space), noisy, execution, LocalExecutor(1), seed=0)
+        found.append(accuracies(one.evaluate([space.unrank(code) for code in (1, 17, 40)])))
+    assert found[0] == found[1]
+
+
 def test_the_score_depends_on_epochs_and_seed(evaluator):
     found = [accuracies(evaluator(**options).evaluate(ARCHITECTURES)) for options in ({}, {"epochs": 6}, {"seed": 1})]
     assert found[0] != found[1]

@@ -14,6 +14,8 @@ OPERATORS = ("conv1x1", "conv3x3", "max_pool3x3", "identity")
 SPACES = (
     NasrlSpace(5, OPERATORS, filters=3, reductions=2, widen=2),
     NasrlSpace(5, OPERATORS, filters=3, reductions=2, widen=2, stem_stride=2, merge="concat"),
+    NasrlSpace(5, OPERATORS, filters=3, reductions=1, sharing="projection"),
+    NasrlSpace(5, OPERATORS, filters=3, reductions=1, merge="concat", sharing="kernel"),
     NasrlFactoredSpace(4, (1, 3), (3,), (2, 3), (1, 2), (1, 2)),
 )
 many = settings(max_examples=30)

@@ -44,7 +44,42 @@ def test_a_kernel_side_is_odd_and_at_most_eleven(name):
         stages(name)
 
 
-@pytest.mark.parametrize("name", STRUCTURAL)
+@pytest.mark.parametrize("name", [*ENAS_OPERATORS, "conv1x1", "dil_conv3x3"])
+def test_an_operator_is_its_projection_and_the_rest(name):
+    assert stages("project") + stages(f"projected_{name}") == stages(name)
+
+
+@pytest.mark.parametrize(
+    ("kind", "rest", "name"),
+    [
+        ("conv", "norm_relu", "conv5x5"),
+        ("depthwise", "pointwise_norm_relu", "sep_conv5x5"),
+        ("dil_depthwise", "pointwise_norm_relu", "dil_conv5x5"),
+    ],
+)
+def test_a_convolution_alone_is_the_operator_s(kind, rest, name):
+    (alone,) = stages(f"raw_{kind}5x5")
+    (spatial,) = stages(f"projected_{name}")[: -len(stages(rest))]
+    assert (alone.kind, alone.kernel, alone.dilation) == (spatial.kind, spatial.kernel, spatial.dilation)
+    assert stages(f"projected_{name}")[1:] == stages(rest)
+    (ring,) = stages(f"raw_{kind}5x5-3x1")
+    assert (ring.kind, ring.kernel, ring.dilation) == (alone.kind, alone.kernel, alone.dilation)
+    assert (alone.positions, ring.positions, ring.centre) == (25, 22, (3, 1))
+
+
+@pytest.mark.parametrize("name", ["raw_conv5x5-5x5", "raw_conv3x5-5x3", "raw_depthwise3x3-5x5"])
+def test_a_centre_is_smaller_than_its_kernel(name):
+    with pytest.raises(RlnasError, match=f"operator '{name}': the centre left out must be smaller than the kernel"):
+        stages(name)
+
+
+@pytest.mark.parametrize("name", ["projected_identity", "projected_raw_conv3x3", "raw_sep_conv3x3", "conv5x5-3x3"])
+def test_parts_of_what_has_none_are_unknown(name):
+    with pytest.raises(RlnasError, match=f"unknown operator '{name}'"):
+        stages(name)
+
+
+@pytest.mark.parametrize("name", [*STRUCTURAL, "raw_conv3x3", "raw_depthwise5x5-3x3", "projected_conv3x3"])
 def test_structural_nodes_cannot_be_chosen(name):
     with pytest.raises(RlnasError, match=f"operator '{name}' is part of every network and cannot be chosen"):
         check_choosable(("conv3x3", name))

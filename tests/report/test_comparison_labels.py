@@ -93,6 +93,12 @@ def test_augmentation_is_no_other_data(run):
     check_same_task([run(score=None), run(score=None, settings={"data.flip": False})])
 
 
+def test_what_the_shared_weights_share_is_no_other_space_but_tells_groups_apart(run):
+    runs = [run(score=None, settings={"space.sharing": form}) for form in ("operator", "kernel")]
+    check_same_task(runs)
+    assert list(group_runs(runs)) == ["ppo sharing=kernel", "ppo sharing=operator"]
+
+
 @pytest.mark.parametrize(
     ("one", "other", "values"),
     [

@@ -108,5 +108,8 @@ def test_the_reward_of_an_old_run_is_an_objective(reward: dict[str, Any], terms:
         "seed": 3,
     }
     assert "shape" in settings["reward"]
+    assert modernized({"space": {"name": "nasrl"}})["space"] == {"name": "nasrl", "sharing": "operator"}
+    for space in ({"name": "nasrl", "sharing": "kernel"}, {"name": "nasrl_factored"}):
+        assert modernized({"space": space})["space"] == space
     new = {"objective": {"terms": {"mine": 1.0}}, "reward": {"scale": "rank"}}
     assert modernized(new) == new

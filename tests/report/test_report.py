@@ -21,6 +21,7 @@ from rlnas.networks.graph import cost
 from rlnas.report import load_run, write_report
 from rlnas.report.__main__ import main
 from rlnas.report.run import curves
+from rlnas.report.run.drawing import rows
 from rlnas.report.run.figures import ENTRIES
 from rlnas.report.style import plain_style, to_svg
 from rlnas.spaces import make_space
@@ -254,6 +255,20 @@ def test_the_final_network_is_drawn(make_run: MakeRun) -> None:
     (folder / ".hydra" / "config.yaml").unlink()
     replace_result(folder, final_space={"layers": 8, "filters": 72, "merge": "concat"})
     assert load_run(folder).graph == graph
+
+
+@pytest.mark.parametrize("sharing", ["projection", "kernel"])
+def test_the_plain_network_is_drawn_whatever_was_shared(make_run: MakeRun, sharing: str) -> None:
+    options = {"name": "nasrl", "layers": 5}
+    run, plain = (
+        load_run(make_run(name, rounds=1, retrain=0, space={**options, **more}))
+        for name, more in (("run", {"sharing": sharing}), ("plain", {}))
+    )
+    assert run.space.sharing == sharing  # type: ignore[attr-defined]
+    assert plain.space.sharing == "operator"  # type: ignore[attr-defined]
+    assert run.graph is not None
+    assert run.graph == plain.graph
+    assert [row.number for row in rows(run.graph) if row.number] == [1, 2, 3, 4, 5]
 
 
 def test_codes_stay_exact(make_run: MakeRun) -> None:

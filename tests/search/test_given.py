@@ -5,9 +5,13 @@ from pathlib import Path
 import pytest
 
 import rlnas
+from rlnas.config.build import build_config
 from rlnas.errors import RlnasError
-from rlnas.search.given import read_architecture
-from tests.command import by_default, history
+from rlnas.networks.graph import Graph
+from rlnas.report import load_run
+from rlnas.search.given import final_config, final_space, options, read_architecture
+from rlnas.spaces import Space, make_space
+from tests.command import TINY, by_default, history
 from tests.stack import STACK
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -73,3 +77,43 @@ def test_an_architecture_is_read_from_its_text_or_its_file(tmp_path: Path) -> No
         read_architecture(space, str(tmp_path / "none.json"))
     with pytest.raises(RlnasError, match="space=stack builds none"):
         read_architecture(STACK, "1 2")
+
+
+@pytest.mark.parametrize("sharing", ["operator", "projection", "kernel"])
+@pytest.mark.parametrize("changes", [{}, {"filters": 8, "merge": "concat"}])
+def test_the_final_network_is_the_plain_one(sharing: str, changes: dict[str, object]) -> None:
+    settings = {"name": "nasrl", "layers": 3, "filters": 4}
+    config = build_config({"space": {**settings, "sharing": sharing}, "retrain": {"space": changes}})
+    plain = rlnas.make_space(**{**settings, **changes})
+    final = final_space(config, make_space(config.space))
+    assert options(final_config(config))["sharing"] == "operator"
+    architecture = plain.parse("conv5x5 avg_pool3x3 sep_conv5x5+1")
+
+    def graph(space: Space) -> Graph:
+        return space.graph(architecture, image_channels=1, image_size=8, classes=3)
+
+    assert graph(final) == graph(plain) == graph(make_space(final_config(config)))
+
+
+def test_the_final_network_cannot_share() -> None:
+    config = build_config({"retrain": {"space": {"sharing": "kernel"}}})
+    with pytest.raises(RlnasError, match=r"retrain\.space\.sharing is 'kernel', expected operator: "):
+        final_config(config)
+
+
+def test_a_run_with_shared_kernels_ends_with_the_plain_network(tmp_path: Path) -> None:
+    folder = rlnas.run([*TINY, "space.sharing=kernel", f"hydra.run.dir={tmp_path / 'run'}"])
+    result, run = rlnas.load_result(folder), load_run(folder)
+    assert result["space"]["options"]["sharing"] == "kernel"
+    assert result["final_space"]["sharing"] == "operator"
+    child = rlnas.load_child(folder)
+    assert child.graph == run.graph
+    assert len(child.graph.nodes) < len(
+        run.space.graph(
+            run.space.parse(result["best"]["architecture"]),
+            image_channels=child.graph.channels,
+            image_size=child.graph.size[0],
+            classes=len(child.classes),
+        ).nodes
+    )
+    assert sum(p.numel() for p in child.parameters()) == result["best"]["params"]
