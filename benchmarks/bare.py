@@ -13,7 +13,7 @@ from rlnas.evaluators import Evaluator, TabularEvaluator
 from rlnas.objective import Objective
 from rlnas.runs.reader import incumbents
 from rlnas.search.budget import BudgetSpent
-from rlnas.spaces import Architecture, Space, TableSpace
+from rlnas.spaces import Architecture, IndependentSpace, Space
 
 Floats = NDArray[np.float64]
 
@@ -53,7 +53,9 @@ class OneRound:
         return -(-self.architectures // size)
 
 
-def bare_search(space: TableSpace, config: ControllerConfig, *, architectures: int, seed: int) -> tuple[Floats, Floats]:
+def bare_search(
+    space: IndependentSpace, config: ControllerConfig, *, architectures: int, seed: int
+) -> tuple[Floats, Floats]:
     """Return observed value and true score of each query, in order: (architectures,) each."""
     scorer = ListScorer(space, TabularEvaluator(space, seed=seed), architectures)
     play(scorer, config, architectures=architectures, seed=seed)
@@ -67,7 +69,7 @@ def play(scorer: ListScorer, config: ControllerConfig, *, architectures: int, se
         controller.run(OneRound(architectures))
 
 
-def regrets(space: TableSpace, observed: Floats, true: Floats, places: Sequence[int]) -> list[float]:
+def regrets(space: IndependentSpace, observed: Floats, true: Floats, places: Sequence[int]) -> list[float]:
     """Return optimum minus true score of the incumbent after each number of architectures, in the table's unit."""
     scores = true[incumbents(observed)]
     return [float(space.benchmark.optimum - scores[place - 1]) for place in places]
