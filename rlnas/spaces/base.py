@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from rlnas.errors import RlnasError
 from rlnas.networks.graph import Graph
 from rlnas.spaces import process
+from rlnas.tabular.benchmark import Benchmark
 
 Architecture: TypeAlias = Any  # immutable and hashable; each space defines its type
 Prefix: TypeAlias = "Sequence[Sequence[int]] | NDArray[np.int64]"  # the actions so far, one row a step
@@ -36,6 +37,7 @@ class Space(ABC):
     builds_networks: whether `graph` returns a network. has_bypass: whether its skips bypass a layer's operator, whose
     output drop path may then drop (`Node.own`).
     fingerprint: SHA-256 of the file the space was read from, if any: a run resumes only with the same content.
+    benchmark: a table of the architectures' true scores, whose row r is the architecture of code r; None without one.
     """
 
     name: str
@@ -46,6 +48,7 @@ class Space(ABC):
     builds_networks: bool = False
     has_bypass: bool = False
     fingerprint: str | None = None
+    benchmark: Benchmark | None = None
 
     # -- the decision process ------------------------------------------------------------------------
 
