@@ -19,8 +19,8 @@ GROUPS = (
 COLUMNS = (
     ("tau", "tau"),
     ("Spearman", "spearman"),
-    ("tau, top quarter", "top_tau"),
-    ("Spearman, top quarter", "top_spearman"),
+    ("tau, top \N{VULGAR FRACTION ONE QUARTER}", "top_tau"),
+    ("Spearman, top \N{VULGAR FRACTION ONE QUARTER}", "top_spearman"),
     ("tau, equal FLOPs", "equal_flops_tau"),
 )
 REGRETS = (("regret", "regret"), ("regret to the optimum", "regret_to_optimum"))
@@ -77,6 +77,8 @@ def _regret(gap: Gap, reward: Mapping[str, Any]) -> str:
     first = number(reward["regret"].get("1"))
     if first is None:
         return ""
+    if first == 0:
+        return " The one with the highest reward is the best of them."
     amount = f"{100 * first:.2f} points" if is_share(gap) else f"{first:.4g}"
     return f" The one with the highest reward is {amount} below the best of them."
 
@@ -92,12 +94,13 @@ def how(gap: Gap) -> str:
     """Return how the numbers came about."""
     truth, statistics, versions = gap["truth"], gap["statistics"], gap["versions"]
     resamples, near = f"{statistics['resamples']:,}", f"{statistics['equal_flops_within']:.0%}"
+    quarter = "\N{VULGAR FRACTION ONE QUARTER}"
     words = (
         f"tau: Kendall's tau-b. In brackets: {statistics['level']:.0%} percentile bootstrap, {resamples} resamples of "
-        "the architectures. Top quarter: the best quarter by truth. Equal FLOPs: pairs of which one has at most "
-        f"{near} more. Regret: the best truth of the sample minus the best among the k with the highest score. Reward: "
-        "the objective on the images of the last round, which the controller saw; objective: on the whole validation "
-        "split. Feature ridge: fitted to all other architectures."
+        f"the architectures. Top {quarter}: the best quarter by truth. Equal FLOPs: pairs of which one has at most "
+        f"{near} more. Regret: the best truth of the sample minus the best among the 1, 3, ... with the highest score. "
+        "Reward: the objective on the images of the last round, which the controller saw; objective: on the whole "
+        "validation split. Feature ridge: fitted to all other architectures."
     )
     if truth["source"] == "training":
         options = ", ".join(f"{key}={value}" for key, value in truth["options"].items() if key != "epochs")
@@ -109,7 +112,9 @@ def how(gap: Gap) -> str:
             words += f" {truth['diverged']} diverged and count as 0."
     limits = gap["run"]["limits"] if gap["draw"]["within_limits"] else {}
     if limits:
-        words += f" Drawn within {', '.join(f'{name} of at most {most:,.6g}' for name, most in limits.items())}."
+        words += (
+            f" Drawn within {', '.join(f'{name} of at most {text.quantity(most)}' for name, most in limits.items())}."
+        )
     return f"{words} Seed {gap['draw']['seed']}; rlnas {versions['rlnas']}, torch {versions['torch']}."
 
 
@@ -139,9 +144,9 @@ def table(gap: Gap, name: str, heading: str) -> dict[str, Any]:
     caption += f", at best {amount(gap, about['best'])}."
     if equal:
         caption += f" The reward is the same as: {'; '.join(equal)}."
-    unit = " in points" if is_share(gap) else ""
+    unit = " (points)" if is_share(gap) else ""
     head = ["score", *(title for title, _ in COLUMNS)]
-    head += [f"{title}{unit}, k = {' / '.join(ks)}" for title, _ in regrets]
+    head += [f"{title}{unit}, {'/'.join(ks)}" for title, _ in regrets]
     return {"heading": heading, "head": head, "rows": rows, "caption": caption}
 
 
@@ -151,8 +156,9 @@ def value_text(estimate: Mapping[str, Any]) -> str:
     if value is None:
         return f"none: {estimate['reason']}"
     low, high = number(estimate["low"]), number(estimate["high"])
-    words = f"{value:.2f}" + ("" if low is None or high is None else f" [{low:.2f}, {high:.2f}]")
-    return words + ("" if estimate["pairs"] is None else f", {estimate['pairs']:,} pairs")
+    space = "\N{NO-BREAK SPACE}"  # a narrow cell is broken before the bracket only
+    words = f"{value:.2f}" + ("" if low is None or high is None else f" [{low:.2f},{space}{high:.2f}]")
+    return words + ("" if estimate["pairs"] is None else f", {estimate['pairs']:,}{space}pairs")
 
 
 def is_share(gap: Gap) -> bool:
