@@ -166,8 +166,8 @@ def _score(
         for name in sorted(run.evaluator.costs(every[0]))
     ]
     for number, predictor in enumerate(predictors):
-        column = [record[predictor["key"]] for record in records]
-        same = [one["key"] for one in predictors[:number] if [record[one["key"]] for record in records] == column]
+        column = [record.get(predictor["key"]) for record in records]
+        same = [one["key"] for one in predictors[:number] if [record.get(one["key"]) for record in records] == column]
         predictor["same_as"] = same[0] if same else None
     return records, predictors
 

@@ -241,6 +241,14 @@ def without_environment(folder: Path) -> Path:
     return folder
 
 
+def other_images(folder: Path) -> Path:
+    path = folder / "environment.json"
+    record = json.loads(path.read_text())
+    record["config"]["data"]["limit"] = 299
+    path.write_text(json.dumps(record))
+    return folder
+
+
 def blocked(folder: Path) -> Path:
     (folder / "gap").write_text("a file")
     return folder
@@ -258,6 +266,7 @@ def blocked(folder: Path) -> Path:
         (unfinished, ("resume=",)),
         (configured, (SHARED_WEIGHTS, "python -m rlnas +experiment=nasrl_digits", "budget.rounds=3")),
         (damaged, (SHARED_WEIGHTS, "damaged")),
+        (other_images, ("digits", "differs in")),
         (blocked, ("gap", "copy the run folder")),
     ],
 )
