@@ -17,7 +17,9 @@ from rlnas.gap.__main__ import main
 from rlnas.gap.draw import draw_policy, draw_uniform, in_turn
 from rlnas.gap.measure import Options, measure
 from rlnas.gap.restore import restore_searched
+from rlnas.gap.show import show
 from rlnas.gap.trainings import Budget, Trainings
+from rlnas.report.run.gap import gap_section
 from rlnas.runs.checkpoint import read_state
 from rlnas.runs.leftovers import SHARED_WEIGHTS
 from rlnas.search.searched import SAMPLES, save_searched
@@ -164,10 +166,13 @@ def test_a_table_is_the_truth_where_the_space_has_one(copied: Copied) -> None:
 
 def test_too_few_have_no_tau_and_a_reason(copied: Copied, capsys: pytest.CaptureFixture[str]) -> None:
     folder = copied()
-    assert main([str(folder), "--uniform", "2", "--policy", "0", "--epochs", "1"]) == 0
-    assert "none: only 2 architectures" in capsys.readouterr().out
+    show(measure(restore_searched(folder), Options(2, 0, budget=Budget(epochs=1)), silent))
+    assert "none: only 2 architectures" in " ".join(capsys.readouterr().out.split())
     assert gap(folder)["groups"]["policy"]["truth"]["n"] == 0
-    assert "none: only 2 architectures" in (folder / "report.html").read_text()
+    section, plots = gap_section(folder)
+    assert section is not None
+    assert "none: only 2 architectures" in section["tables"][0]["rows"][0]
+    assert len(plots) == 2
 
 
 def test_a_damaged_row_is_trained_again_and_the_file_kept(copied: Copied) -> None:
