@@ -30,6 +30,7 @@ ORDER = (
     "runs",
     "report",
     "search",
+    "gap",
     "api",
     "compare",
     "sweep",

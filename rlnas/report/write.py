@@ -7,6 +7,7 @@ from rlnas.files import write_text
 from rlnas.report.run.drawing import draw_architecture, rows
 from rlnas.report.run.features import sampled
 from rlnas.report.run.figures import ENTRIES, draw_figures
+from rlnas.report.run.gap import FIGURES, gap_section
 from rlnas.report.run.page import write_page
 from rlnas.runs.reader import load_run
 
@@ -31,17 +32,18 @@ def write_report(folder: Path) -> Path:
         missing.setdefault(str(error), []).append("what the controller chose")
     notes = [f"Not drawn: {' and '.join(parts)}: {reason}" for reason, parts in missing.items()]
     plots = draw_figures(run, features=features)
-    figures = {plot.name: plot.svg for plot in plots}
+    gap, gap_plots = gap_section(run.folder)
+    figures = {plot.name: plot.svg for plot in (*plots, *gap_plots)}
     drawing = None
     if table is not None:
         drawing = (draw_architecture(table), table)
         figures["architecture"] = drawing[0]
-    for name in ("architecture", *(entry.name for entry in ENTRIES)):
+    for name in ("architecture", *(entry.name for entry in ENTRIES), *FIGURES):
         path = run.folder / "figures" / f"{name}.svg"
         if name in figures:
             write_text(path, figures[name])
         else:  # of an earlier report, no longer true
             path.unlink(missing_ok=True)
     report = run.folder / "report.html"
-    write_text(report, write_page(run, drawing, plots, notes))
+    write_text(report, write_page(run, drawing, plots, notes, gap))
     return report

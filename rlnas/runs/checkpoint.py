@@ -28,16 +28,21 @@ def save_checkpoint(folder: Path, state: dict[str, Any]) -> Path:
     Raises RlnasError when it cannot be written; the earlier ones stay.
     """
     numbered = _numbered(folder)
+    number = numbered[-1][0] + 1 if numbered else 1
+    path = folder / f"{number:06d}.checkpoint"
+    write_state(path, state)
+    for _, old in numbered[: len(numbered) + 1 - KEEP]:
+        old.unlink(missing_ok=True)
+    return path
+
+
+def write_state(path: Path, state: dict[str, Any]) -> None:
+    """Write tensors and plain data to one file. Raises RlnasError when it cannot be written; an existing file stays."""
     buffer = io.BytesIO()
     torch.save(state, buffer)
     payload = buffer.getvalue()
     header = f"{FORMAT} {hashlib.sha256(payload).hexdigest()}\n".encode()
-    number = numbered[-1][0] + 1 if numbered else 1
-    path = folder / f"{number:06d}.checkpoint"
     write_bytes(path, header + payload)
-    for _, old in numbered[: len(numbered) + 1 - KEEP]:
-        old.unlink(missing_ok=True)
-    return path
 
 
 def load_checkpoint(folder: Path) -> dict[str, Any] | None:
@@ -49,7 +54,7 @@ def load_checkpoint(folder: Path) -> dict[str, Any] | None:
     numbered = _numbered(folder)
     for _, path in reversed(numbered):
         try:
-            state = _read(path)
+            state = read_state(path)
         except RlnasError as error:
             log.warning("%s; resuming from the checkpoint before it", error)
             continue
@@ -65,7 +70,8 @@ def load_checkpoint(folder: Path) -> dict[str, Any] | None:
     return None
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read_state(path: Path) -> dict[str, Any]:
+    """Read what `write_state` wrote. Raises RlnasError if the file is damaged, absent or of another format."""
     try:
         content = path.read_bytes()
     except OSError as error:

@@ -32,3 +32,8 @@ def load_code(run: Run) -> str:
 def resume_command(folder: Path) -> str:
     """The command that resumes the run of this folder; a home folder is $HOME."""
     return f"python -m rlnas {quoted(override('resume', shown(folder).as_posix()))}"
+
+
+def gap_command(folder: Path) -> str:
+    """The command that measures how well the shared weights of this folder's run rank; a home folder is $HOME."""
+    return f"python -m rlnas.gap {quoted(plain_path(shown(folder).as_posix()))}"

@@ -23,14 +23,17 @@ from rlnas.execution.settings import Execution, fix_threads, set_up, use_device
 from rlnas.files import write_json
 from rlnas.networks.graph import Node
 from rlnas.objective import Objective
+from rlnas.runs.commands import gap_command
 from rlnas.runs.environment import read_environment
 from rlnas.runs.folder import RunFolder
+from rlnas.runs.leftovers import SHARED_WEIGHTS
 from rlnas.runs.progress import Progress
 from rlnas.search import words
 from rlnas.search.final import Final
 from rlnas.search.given import final_config, final_space, options, read_architecture, read_space
 from rlnas.search.recorder import Recorder
 from rlnas.search.rounds import Rounds
+from rlnas.search.searched import save_searched
 from rlnas.search.select import Candidate, Selection
 from rlnas.search.truth import truth
 from rlnas.seeding import numpy_stream
@@ -195,6 +198,14 @@ class Job:
                 ).candidates()
             else:
                 candidates = [recorder.incumbent()]
+        if isinstance(evaluator, SelectingEvaluator):
+            with self.clock.phase("rest"):
+                place = {"data": self.data_record, "table": self.space.fingerprint}
+                size = save_searched(self.folder.path, evaluator, controller, self.space, config.seed, place)
+            self.progress.say(
+                f"{SHARED_WEIGHTS} ({size / 1e6:.1f} MB) keeps the shared weights; how well they rank: "
+                f"{gap_command(self.folder.path)}"
+            )
         found = candidates[0]
         about, about_best = evaluator.conclude(found.architecture, recorder.scored)
         return {

@@ -14,6 +14,8 @@ class TableSpace(IndependentSpace):
     numbers of values: the action has the largest number, the rest is masked.
     """
 
+    benchmark: Benchmark
+
     def __init__(self, name: str, benchmark: Benchmark):
         self.name = name
         self.benchmark: Benchmark = benchmark

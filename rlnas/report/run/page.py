@@ -21,8 +21,16 @@ MOST_CANDIDATES = 50
 SOURCES = {"history": "history", "policy": "final policy", "random": "drawn uniformly"}
 
 
-def write_page(run: Run, drawing: tuple[str, list[Row]] | None, plots: Sequence[Plot], notes: Sequence[str]) -> str:
-    """The document. drawing: the network's SVG and its rows, None if there is none. notes: what could not be drawn."""
+def write_page(
+    run: Run,
+    drawing: tuple[str, list[Row]] | None,
+    plots: Sequence[Plot],
+    notes: Sequence[str],
+    gap: dict[str, Any] | None = None,
+) -> str:
+    """The document. drawing: the network's SVG and its rows, None if there is none. notes: what could not be drawn.
+    gap: the section on the gap, see rlnas.report.run.gap.
+    """
     groups: dict[str, list[dict[str, Any]]] = {}
     for plot in plots:
         shown_plot = {"inline": inline(plot.svg, plot.name, plot.alt), "caption": plot.caption}
@@ -37,6 +45,7 @@ def write_page(run: Run, drawing: tuple[str, list[Row]] | None, plots: Sequence[
         notes=[without_home(note) for note in notes],
         tiles=_tiles(run),
         shared_weights=run.evaluator == "shared_weights",
+        gap=gap,
         architecture=(run.best or {}).get("architecture"),
         drawing=_drawing(*drawing) if drawing else None,
         groups=groups,

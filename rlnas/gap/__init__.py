@@ -1,0 +1,1 @@
+"""The gap between the score of the shared weights and the accuracy of networks that are trained alone."""
