@@ -126,7 +126,7 @@ class Trainings:
         alone = replace(run.execution, threads=1, scoring_threads=1)
         images = run.data.valid.in_content_order()
         recipe = Recipe(config, run.data, images, alone, run.config.seed, min(500, len(images)))
-        graphs = [run.networks.graph(architecture) for architecture in architectures]
+        graphs = [run.networks.standalone(architecture) for architecture in architectures]
         for _, score in LocalExecutor(run.execution.workers).map(train_from_scratch, recipe, graphs):
             yield score
 

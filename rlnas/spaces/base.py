@@ -39,7 +39,6 @@ class Space(ABC):
     benchmark: measured values of every architecture, row `code(architecture)`, for evaluators that look them up and as
     the truth to compare estimates with; None if there are none.
     fingerprint: SHA-256 of the file the space was read from, if any: a run resumes only with the same content.
-    benchmark: a table of the architectures' true scores, whose row r is the architecture of code r; None without one.
     """
 
     name: str
@@ -51,7 +50,6 @@ class Space(ABC):
     has_bypass: bool = False
     benchmark: Benchmark | None = None
     fingerprint: str | None = None
-    benchmark: Benchmark | None = None
 
     # -- the decision process ------------------------------------------------------------------------
 

@@ -18,7 +18,7 @@ class TableSpace(IndependentSpace):
 
     def __init__(self, name: str, benchmark: Benchmark):
         self.name = name
-        self.benchmark: Benchmark = benchmark
+        self.benchmark = benchmark
         self.fingerprint = benchmark.sha256
         choices = [len(values) for values in benchmark.values]
         super().__init__(choices, nvec=[max(choices)], layout=[[0]] * len(choices))
