@@ -49,7 +49,8 @@ def tell_result(folder: RunFolder, result: dict[str, Any], data: ImageData | Non
             f"(optimum {table['optimum']:.6g})"
         )
     elif best["search_accuracy"] is not None:
-        how = {"shared_weights": "with shared weights (validation)", "standalone": "trained alone (validation)"}
+        shared = "with shared weights (validation)"
+        how = {"shared_weights": shared, "surrogate": shared, "standalone": "trained alone (validation)"}
         say(f"accuracy {how.get(result['evaluator'], 'as scored')}: {best['search_accuracy']:.4f}")
     if best["test_accuracy"] is not None:
         say(f"retrained from scratch: validation {best['valid_accuracy']:.4f}, test {best['test_accuracy']:.4f}")
