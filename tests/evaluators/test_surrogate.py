@@ -2,16 +2,19 @@
 
 import math
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 
 import rlnas
 from rlnas.config.build import build_config
-from rlnas.config.schema import SurrogateConfig
+from rlnas.config.schema import EVALUATOR_CONFIGS, Config, ObjectiveConfig, SurrogateConfig
 from rlnas.errors import RlnasError
 from rlnas.evaluators import Score, SelectingEvaluator, SurrogateEvaluator, Training, labels
 from rlnas.evaluators.prediction import fit, kendall
+from rlnas.search import words
 from rlnas.search.rounds import Rounds
 from rlnas.spaces import NasrlSpace
 from tests.command import TINY, history, result
@@ -312,6 +315,25 @@ def test_an_unknown_target_names_the_known_ones(evaluator):
 def test_options_that_cannot_be(options, message):
     with pytest.raises(RlnasError, match=message):
         build_config(options)
+
+
+@pytest.mark.parametrize(
+    ("terms", "said"),
+    [
+        ({"accuracy": 1.0}, True),
+        ({"surrogate": 1.0}, False),
+        ({"accuracy": 1.0, "predicted": 0.5}, False),
+        ({"mine": {"weight": 1.0, "term": "examples.objective_term.deep"}}, False),
+    ],
+    ids=["accuracy", "surrogate", "predicted", "own"],
+)
+def test_labels_that_nothing_reads_are_said(terms, said):
+    lines: list[str] = []
+    folder: Any = SimpleNamespace(progress=SimpleNamespace(say=lines.append))
+    for evaluator in ("surrogate", "shared_weights"):
+        config = Config(evaluator=EVALUATOR_CONFIGS[evaluator](), objective=ObjectiveConfig(terms))
+        words._hint_at_unread_prediction(config, folder)
+    assert ["objective=surrogate" in line for line in lines] == [True] * said
 
 
 REPLACED = ("progress", "retrain.epochs", "search.random", "search.architectures", "budget")  # of TINY
