@@ -216,9 +216,9 @@ def test_the_model_follows_the_weights_between_two_measurements(evaluator):
 
 
 @pytest.mark.variants(1)
-@pytest.mark.parametrize("stop", [2, 1, 3])
-def test_restored_anywhere_it_goes_on_to_the_bit(evaluator, through_disk, stop):
-    options = {"labels": 8, "refit_rounds": 2}
+@pytest.mark.parametrize(("stop", "model"), [(2, "ridge"), (1, "gaussian_process"), (3, "ridge")])
+def test_restored_anywhere_it_goes_on_to_the_bit(evaluator, through_disk, stop, model):
+    options = {"labels": 8, "refit_rounds": 2, "model": model}
     whole = evaluator(**options)
     expected = rounds(whole, 5)
     part, other = evaluator(**options), evaluator(**options)
