@@ -83,10 +83,16 @@ def _check_combination(config: Config) -> None:
             "a table has no shared weights to train and needs no random control: search.warmup_epochs, "
             "search.epochs_per_round and search.random_control must be 0; set search=tabular"
         )
-    if config.evaluator.name == "shared_weights" and config.architecture is None and not trained:
+    shared = config.evaluator.name in ("shared_weights", "surrogate")
+    if shared and config.architecture is None and not trained:
         raise RlnasError(
             "search.warmup_epochs and search.epochs_per_round are both 0, so nothing would train the shared weights; "
             "set search=alternating or search=one_shot"
+        )
+    if "surrogate" in config.objective.terms and config.evaluator.name in ("shared_weights", "standalone"):
+        raise RlnasError(
+            "objective.terms.surrogate is a value that only evaluator=surrogate predicts; set evaluator=surrogate, or "
+            "objective=accuracy"
         )
     if looked_up and config.architecture is not None:
         raise RlnasError("architecture= retrains a network, which a table does not have; leave it out")

@@ -142,6 +142,20 @@ class SharedWeightsConfig:
 
 
 @dataclass
+class SurrogateConfig(SharedWeightsConfig):
+    """Prediction of the stand-alone value from the shared score and more; see rlnas.evaluators.surrogate."""
+
+    name: str = "surrogate"
+    model: str = one_of("ridge", "ridge", "gaussian_process")
+    labels: int = ranged(24, 4, 10000)
+    epochs: float = ranged(1.0, 0, 10000, above=True)
+    random_share: float = ranged(0.5, 0, 1)
+    refit_rounds: int = ranged(4, 0)
+    caution: float = ranged(0.5, 0, 100)
+    target: str = "accuracy"
+
+
+@dataclass
 class StandaloneConfig:
     """Training from scratch and scoring of each child; see rlnas.evaluators.standalone."""
 
@@ -161,6 +175,7 @@ class TabularConfig:
 EVALUATOR_CONFIGS: dict[str, Any] = {
     "shared_weights": SharedWeightsConfig,
     "standalone": StandaloneConfig,
+    "surrogate": SurrogateConfig,
     "tabular": TabularConfig,
 }
 

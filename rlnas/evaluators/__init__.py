@@ -3,6 +3,7 @@
 from rlnas.evaluators.base import Evaluator, Score, SelectingEvaluator, Training
 from rlnas.evaluators.shared_weights import SharedWeightsEvaluator
 from rlnas.evaluators.standalone import StandaloneEvaluator
+from rlnas.evaluators.surrogate import SurrogateEvaluator
 from rlnas.evaluators.tabular import TabularEvaluator
 
 __all__ = [
@@ -11,6 +12,7 @@ __all__ = [
     "SelectingEvaluator",
     "SharedWeightsEvaluator",
     "StandaloneEvaluator",
+    "SurrogateEvaluator",
     "TabularEvaluator",
     "Training",
 ]

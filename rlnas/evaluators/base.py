@@ -54,13 +54,15 @@ class Evaluator(ABC):
 
     version: changes whenever an architecture may get a different score than before. default_scale: value of
     reward.scale=auto. value_names: names of a score's values other than the accuracy. checkpoint_seconds: minimum
-    time between two checkpoints, for evaluators whose rounds take less time than writing a checkpoint.
+    time between two checkpoints, for evaluators whose rounds take less time than writing a checkpoint. say: prints one
+    line of progress; a run sets it.
     """
 
     version: int = 0
     default_scale: str = "none"
     value_names: tuple[str, ...] = ()
     checkpoint_seconds: float = 0.0
+    say: Callable[[str], None] = staticmethod(lambda line: None)
 
     @abstractmethod
     def evaluate(self, architectures: Sequence[Architecture]) -> list[Score]:

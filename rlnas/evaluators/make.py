@@ -11,6 +11,7 @@ from rlnas.errors import RlnasError
 from rlnas.evaluators.base import Evaluator
 from rlnas.evaluators.shared_weights import SharedWeightsEvaluator
 from rlnas.evaluators.standalone import StandaloneEvaluator
+from rlnas.evaluators.surrogate import SurrogateEvaluator
 from rlnas.evaluators.tabular import TabularEvaluator
 from rlnas.execution.settings import Execution
 from rlnas.executors import LocalExecutor
@@ -52,7 +53,10 @@ def _images(space: Space, images: Trainable | None, name: str) -> Trainable:
 
 
 def _shared_weights(config: Config, space: Space, images: Trainable | None) -> Evaluator:
-    data, networks, execution = _images(space, images, "shared_weights")
+    return _of_a_supernet(config, *_images(space, images, "shared_weights"))
+
+
+def _of_a_supernet(config: Config, data: ImageData, networks: Networks, execution: Execution) -> SharedWeightsEvaluator:
     supernet = Supernet(
         config.child,
         data,
@@ -61,6 +65,12 @@ def _shared_weights(config: Config, space: Space, images: Trainable | None) -> E
         seed=config.seed,
     )
     return SharedWeightsEvaluator(config.evaluator, supernet, data, networks, seed=config.seed)
+
+
+def _surrogate(config: Config, space: Space, images: Trainable | None) -> Evaluator:
+    data, networks, execution = _images(space, images, "surrogate")
+    inner = _of_a_supernet(config, data, networks, execution)
+    return SurrogateEvaluator(config.evaluator, inner, networks, seed=config.seed)
 
 
 def _standalone(config: Config, space: Space, images: Trainable | None) -> Evaluator:
@@ -81,5 +91,6 @@ def _tabular(config: Config, space: Space, images: Trainable | None) -> Evaluato
 EVALUATORS: dict[str, Callable[[Config, Space, Trainable | None], Evaluator]] = {
     "shared_weights": _shared_weights,
     "standalone": _standalone,
+    "surrogate": _surrogate,
     "tabular": _tabular,
 }

@@ -62,6 +62,11 @@ class Run:
         return str(self.result.get("evaluator") or "")
 
     @property
+    def shares_weights(self) -> bool:
+        """Whether accuracies of the search are those with shared weights."""
+        return self.evaluator in ("shared_weights", "surrogate")
+
+    @property
     def space_name(self) -> str:
         """Name of the space, for a user's own its dotted path."""
         return str(self.result["space"]["name"])

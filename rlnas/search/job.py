@@ -97,6 +97,8 @@ class Job:
         values = () if self.evaluator is None else self.evaluator.value_names
         self.folder.open(about or nothing_trained, self.space.fingerprint, values)
         self.progress = self.folder.progress
+        if self.evaluator is not None:
+            self.evaluator.say = self.progress.say
         most = max((max(one.threads, one.scoring_threads) for one in self.executions.values()), default=1)
         self.contention = Contention(most)
 
@@ -192,7 +194,8 @@ class Job:
                     controller,
                     evaluator,
                     rng=numpy_stream(config.seed, "select"),
-                    frozen=config.search.epochs_per_round == 0,
+                    # predictions of different fits are no more comparable than scores of different weights
+                    frozen=config.search.epochs_per_round == 0 and not getattr(config.evaluator, "refit_rounds", 0),
                     costs=lambda architecture: vars(final.cost(architecture)),
                     say=self.progress.say,
                 ).candidates()

@@ -26,6 +26,7 @@ def greet(
         for note in data.notes:
             say(f"data: {note}")
     say(f"space: {space.name}, {rounded(space.size)} architectures; controller: {config.controller.name}")
+    _hint_at_unread_prediction(config, folder)
     for phase, execution in executions.items():
         about = execution.describe()
         threads = f"{about['threads']} thread{'s' if about['threads'] > 1 else ''}"
@@ -50,7 +51,8 @@ def tell_result(folder: RunFolder, result: dict[str, Any], data: ImageData | Non
             f"(optimum {table['optimum']:.6g})"
         )
     elif best["search_accuracy"] is not None:
-        how = {"shared_weights": "with shared weights (validation)", "standalone": "trained alone (validation)"}
+        shared = "with shared weights (validation)"
+        how = {"shared_weights": shared, "surrogate": shared, "standalone": "trained alone (validation)"}
         say(f"accuracy {how.get(result['evaluator'], 'as scored')}: {best['search_accuracy']:.4f}")
     if best["objective"] is not None and best["objective"] != best["search_accuracy"]:
         say(f"objective ({', '.join(deciding(result['objective']['terms']))}): {best['objective']:.4f}")
@@ -71,6 +73,19 @@ def rounded(size: int | None) -> str:
     if size is None:
         return "an unknown number of"
     return f"{size:,}" if size < 10**9 else f"{float(size):.1e}" if size < 10**300 else f"10^{len(str(size)) - 1}"
+
+
+def _hint_at_unread_prediction(config: Config, folder: RunFolder) -> None:
+    """Say when a surrogate's labels are trained for nothing; a term of the user's own may read any value."""
+    terms = config.objective.terms
+    read = {"surrogate", "predicted"} & set(terms) or any(
+        isinstance(one, dict) and "term" in one for one in terms.values()
+    )
+    if config.evaluator.name == "surrogate" and config.architecture is None and not read:
+        folder.progress.say(
+            f"the objective ({', '.join(terms)}) does not read what evaluator=surrogate predicts; objective=surrogate "
+            "makes the prediction the reward"
+        )
 
 
 def _warn_of_fallback(folder: RunFolder, data: ImageData | None) -> None:

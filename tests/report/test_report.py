@@ -343,6 +343,16 @@ def test_what_needs_a_space_that_is_not_here_is_left_out_and_the_page_says_so(ma
     assert json.loads((folder / "result.json").read_text())["best"]["architecture"] in html
 
 
+def test_the_fit_of_a_surrogate_is_a_sentence(make_run: MakeRun) -> None:
+    fits = [{"labels": 24, "tau": 0.5, "flops_tau": 0.4, "shared_tau": {"accuracy": 0.3}}]
+    fits += [{"labels": 48, "tau": 0.614, "flops_tau": None, "shared_tau": {"accuracy": 0.55, "log_likelihood": 0.6}}]
+    page = write_report(make_run(rounds=1, per_round=2, retrain=0, evaluator="surrogate", surrogate={"fits": fits}))
+    assert "fitted to 48 trainings alone" in html_text(page)
+    assert "prediction 0.61, FLOPs none, shared accuracy 0.55, shared log likelihood 0.60." in html_text(page)
+    assert "accuracy with shared weights" in html_text(page)
+    assert "surrogate was fitted" not in html_text(write_report(make_run("other", rounds=0)))
+
+
 def html_text(page: Path) -> str:
     return unescape(page.read_text(encoding="utf-8"))
 

@@ -21,7 +21,7 @@ PERCENT = FuncFormatter(lambda value, _: f"{100 * value:.4g} %")
 
 def accuracy(run: Run) -> Figure:
     """Accuracy of the sampled architectures, beside that of random ones where they were scored, over rounds."""
-    name = "Accuracy with shared weights" if run.evaluator == "shared_weights" else measured(run).capitalize()
+    name = "Accuracy with shared weights" if run.shares_weights else measured(run).capitalize()
     control = run.rounds["random_accuracy_mean"].notna().any()
     figure = new_figure(f"{name}: " + ("policy and random" if control else "samples of each round"), 3.1)
     axes = figure.add_subplot()

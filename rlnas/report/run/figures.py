@@ -86,7 +86,7 @@ def _best_caption(run: Run) -> str:
     if run.table is not None:
         words = f"The best observed value is {reached}, its true score {value(run, float(run.score[-1]))}, at "
         words += f"architecture {text.count(place + 1)} of {text.count(len(run))}."
-    elif run.evaluator == "shared_weights":
+    elif run.shares_weights:
         words += " The shared weights are trained in each round, so part of the rise is due to them."
     return words + _thinning(run)
 

@@ -51,7 +51,7 @@ def measured(run: Run) -> str:
     """What the column accuracy of the history holds."""
     if run.table is not None:
         return "observed value"
-    return "accuracy (shared weights)" if run.evaluator == "shared_weights" else "accuracy"
+    return "accuracy (shared weights)" if run.shares_weights else "accuracy"
 
 
 def value(run: Run, amount: float | None) -> str:

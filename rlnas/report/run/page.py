@@ -44,7 +44,8 @@ def write_page(
         data_notes=(run.result.get("images") or {}).get("notes") or [],
         notes=[without_home(note) for note in notes],
         tiles=_tiles(run),
-        shared_weights=run.evaluator == "shared_weights",
+        surrogate=_surrogate(run),
+        shared_weights=run.shares_weights,
         gap=gap,
         architecture=(run.best or {}).get("architecture"),
         drawing=_drawing(*drawing) if drawing else None,
@@ -73,9 +74,28 @@ def _summary(run: Run) -> str:
     words += f", in {text.duration(time)}." if time is not None else "."
     if run.best is None:
         return words + " No architecture was chosen."
-    if _reached(run) is None and run.evaluator == "shared_weights":
+    if _reached(run) is None and run.shares_weights:
         words += " The network was not retrained, so its own accuracy is not known yet."
     return words
+
+
+def _surrogate(run: Run) -> str:
+    """How well the last fit of evaluator=surrogate ranked its labels, and what is simpler; empty without one."""
+    fits = (run.result.get("surrogate") or {}).get("fits") or []
+    if not fits:
+        return ""
+    last = fits[-1]
+    beside = {"FLOPs": last["flops_tau"]}
+    beside |= {f"shared {name.replace('_', ' ')}": tau for name, tau in last["shared_tau"].items()}
+    shown = ", ".join(f"{name} {_tau(tau)}" for name, tau in beside.items())
+    return (
+        f"The surrogate was fitted to {_plural(last['labels'], 'training', 'trainings')} alone. Kendall's tau with "
+        f"their results: its leave-one-out prediction {_tau(last['tau'])}, {shown}."
+    )
+
+
+def _tau(tau: float | None) -> str:
+    return "none" if tau is None else f"{tau:.2f}"
 
 
 def _reached(run: Run) -> dict[str, str] | None:
@@ -99,12 +119,12 @@ def _tiles(run: Run) -> list[dict[str, Any]]:
         known = "" if run.optimum is None else f"optimum {value(run, run.optimum)}"
         tiles += [("true score of the best", value(run, number(best.get("score"))), known)]
         tiles += [("observed value", value(run, number(best.get("search_accuracy"))), "in the search")]
-    elif best and (run.retrained or run.evaluator == "shared_weights"):
+    elif best and (run.retrained or run.shares_weights):
         how = "retrained from scratch" if run.retrained else "not retrained"
         tiles += [("test accuracy", text.percent(best.get("test_accuracy")), how)]
         tiles += [("validation accuracy", text.percent(best.get("valid_accuracy")), how)]
     if best and run.table is None:
-        how = "with shared weights" if run.evaluator == "shared_weights" else f"by evaluator {run.evaluator}"
+        how = "with shared weights" if run.shares_weights else f"by evaluator {run.evaluator}"
         tiles += [("search accuracy", value(run, number(best.get("search_accuracy"))), how)]
     objective = number(best.get("objective"))
     if objective is not None and objective != number(best.get("search_accuracy")):
@@ -176,7 +196,7 @@ def _candidates(run: Run) -> dict[str, Any] | None:
         return None
     found = (run.best or {}).get("architecture")
     own = [place for place, item in enumerate(candidates) if item.get("architecture") == found][:1]
-    shared = run.evaluator == "shared_weights"
+    shared = run.shares_weights
     terms = deciding(run.objective.get("terms") or {})
     other = terms not in ([], ["accuracy"])  # else a column of the objective would repeat the accuracy
     columns: list[tuple[str, str, list[Any]]] = [
