@@ -349,7 +349,7 @@ def test_the_fit_of_a_surrogate_is_a_sentence(make_run: MakeRun) -> None:
     page = write_report(make_run(rounds=1, per_round=2, retrain=0, evaluator="surrogate", surrogate={"fits": fits}))
     assert "fitted to 48 trainings alone" in html_text(page)
     assert "prediction 0.61, FLOPs none, shared accuracy 0.55, shared log likelihood 0.60." in html_text(page)
-    assert "accuracy with shared weights" in html_text(page)
+    assert "score with shared weights" in html_text(page)
     assert "surrogate was fitted" not in html_text(write_report(make_run("other", rounds=0)))
 
 
