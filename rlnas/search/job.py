@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from rlnas.config.schema import Config
-from rlnas.controllers import Problem, make_controller
+from rlnas.controllers import Controller, Problem, make_controller
 from rlnas.data import load_data
 from rlnas.data.record import check_same_data, data_record
 from rlnas.evaluators import SelectingEvaluator
@@ -27,11 +27,13 @@ from rlnas.runs.environment import read_environment
 from rlnas.runs.folder import RunFolder
 from rlnas.runs.progress import Progress
 from rlnas.search import words
+from rlnas.search.controls import scored_controls
 from rlnas.search.final import Final
+from rlnas.search.findings import controls_and_verdict, describe_candidate, measured_on
 from rlnas.search.given import final_config, final_space, options, read_architecture, read_space
 from rlnas.search.recorder import Recorder
 from rlnas.search.rounds import Rounds
-from rlnas.search.select import Candidate, Selection
+from rlnas.search.select import Selected, Selection
 from rlnas.seeding import numpy_stream
 from rlnas.spaces import Architecture, Space
 from rlnas.spaces.networks import Networks
@@ -178,26 +180,14 @@ class Job:
         rounds.run()
         self.progress.say(f"search ended by {rounds.stopped_by} after {len(history)} architectures")
         with self.clock.phase("select"):
-            if isinstance(evaluator, SelectingEvaluator):
-                final = self._networks(self.final_space)
-                candidates = Selection(
-                    config.select,
-                    self.space,
-                    self.objective,
-                    history,
-                    controller,
-                    evaluator,
-                    rng=numpy_stream(config.seed, "select"),
-                    frozen=config.search.epochs_per_round == 0,
-                    costs=lambda architecture: vars(final.cost(architecture)),
-                    say=self.progress.say,
-                ).candidates()
-            else:
-                candidates = [recorder.incumbent()]
+            selected = self._select(recorder, controller)
+        candidates = selected.candidates
         found = candidates[0]
         about, about_best = evaluator.conclude(found.architecture, recorder.scored)
+        compared = controls_and_verdict(selected, evaluator, self.space, config) if self.data is not None else {}
         return {
-            "candidates": [self._describe(candidate) for candidate in candidates],
+            "candidates": [describe_candidate(candidate, evaluator, self.space) for candidate in candidates],
+            "compared": compared,
             "search_accuracy": found.accuracy,
             "objective": found.value,
             "architecture": self.space.text(found.architecture),
@@ -206,29 +196,41 @@ class Job:
             "about_best": about_best,
         }
 
+    def _select(self, recorder: Recorder, controller: Controller) -> Selected:
+        """Select the found architecture; measure the controls as it was measured."""
+        config, evaluator = self.config, self.evaluator
+        assert evaluator is not None
+        control_rng = numpy_stream(config.seed, "controls")
+        if isinstance(evaluator, SelectingEvaluator):
+            final = self._networks(self.final_space)
+            return Selection(
+                config.select,
+                self.space,
+                self.objective,
+                self.folder.history,
+                controller,
+                evaluator,
+                rng=numpy_stream(config.seed, "select"),
+                control_rng=control_rng,
+                frozen=config.search.epochs_per_round == 0,
+                costs=lambda architecture: vars(final.cost(architecture)),
+                say=self.progress.say,
+            ).run()
+        candidates = [recorder.incumbent()]
+        if self.data is None:
+            return Selected(candidates)
+        return Selected(candidates, scored_controls(config.select, evaluator, self.objective, control_rng))
+
     def _checkpoint_search(self, state: dict[str, Any]) -> None:
         self.contention.notice()
         with self.clock.phase("rest"):
             self._checkpoint("search", state)
 
-    def _describe(self, candidate: Candidate) -> dict[str, Any]:
-        assert self.evaluator is not None
-        code = self.space.code(candidate.architecture)
-        return {
-            "architecture": self.space.text(candidate.architecture),
-            "code": None if code is None else str(code),
-            "accuracy": candidate.accuracy,
-            "alone_accuracy": candidate.alone,
-            "objective": candidate.value if candidate.alone is None else candidate.alone_value,
-            "source": candidate.source if isinstance(candidate.source, str) else "history",
-            "round": None if isinstance(candidate.source, str) else candidate.source,
-            **self.evaluator.costs(candidate.architecture),
-        }
-
     def _nothing_searched(self, architecture: Architecture) -> dict[str, Any]:
         """Return the findings of a run whose architecture was given."""
         return {
             "candidates": [],
+            "compared": {},
             "search_accuracy": None,
             "objective": None,
             "architecture": self.space.text(architecture),
@@ -294,7 +296,7 @@ class Job:
             "options": options(config.space),
         }
         result = {"space": space, "objective": dataclasses.asdict(config.objective), **found["about"], "best": best}
-        result |= {"candidates": found["candidates"], "stopped_by": found["stopped_by"]}
+        result |= {"candidates": found["candidates"], **found.get("compared", {}), "stopped_by": found["stopped_by"]}
         if data is None:
             return result
         return {
@@ -302,6 +304,7 @@ class Job:
             "final_space": options(final_config(config)),
             "dataset": data.name,
             "dataset_note": data.fallback,
+            "measured_on": measured_on(data, config, given=self.given is not None),
             "images": {
                 "channels": data.channels,
                 "size": data.size,

@@ -52,7 +52,12 @@ def tell_result(folder: RunFolder, result: dict[str, Any], data: ImageData | Non
         how = {"shared_weights": "with shared weights (validation)", "standalone": "trained alone (validation)"}
         say(f"accuracy {how.get(result['evaluator'], 'as scored')}: {best['search_accuracy']:.4f}")
     if best["test_accuracy"] is not None:
-        say(f"retrained from scratch: validation {best['valid_accuracy']:.4f}, test {best['test_accuracy']:.4f}")
+        chose = (
+            "" if result["stopped_by"] == "architecture" else " (optimistic: these images also chose the architecture)"
+        )
+        say(f"retrained from scratch: test {best['test_accuracy']:.4f}, validation {best['valid_accuracy']:.4f}{chose}")
+    if "verdict" in result:
+        say(f"verdict: {result['verdict']['text']}")
     if data is None:
         say(f"compare it with other runs: {compare_command([folder.path], 'OTHER_RUNS')}")
     _warn_of_fallback(folder, data)

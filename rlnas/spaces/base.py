@@ -154,6 +154,10 @@ class Space(ABC):
         """Return the ordered categories of the features PLACE/`factor`; None if they have no order."""
         return None
 
+    def references(self) -> dict[str, Architecture]:
+        """Return hand-made architectures by name: the controls that a search has to beat. None by default."""
+        return {}
+
     def code(self, architecture: Architecture) -> int | None:
         """Return the architecture's number in range(size); None if the space does not number them."""
         return None

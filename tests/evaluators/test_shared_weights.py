@@ -15,7 +15,7 @@ from rlnas.config.schema import SharedWeightsConfig
 from rlnas.data import Images
 from rlnas.errors import Diverged
 from rlnas.evaluators import SharedWeightsEvaluator, shared_weights
-from rlnas.evaluators.alone import train_shortly
+from rlnas.evaluators.alone import Alone, train_shortly
 from rlnas.execution.settings import Execution
 from rlnas.executors import LocalExecutor
 from rlnas.networks.graph import Graph, cost
@@ -474,7 +474,7 @@ def test_alone_is_the_work_of_the_executor_on_a_copy(evaluator):
     remembered = scored.evaluate(ARCHITECTURES)
     before, version = {n: p.clone() for n, p in scored.supernet.weights.named_parameters()}, scored.version
     found = list(scored.evaluate_alone(ARCHITECTURES[:2], 2))
-    assert asked == [(train_shortly, [scored.networks.graph(one) for one in ARCHITECTURES[:2]])]
+    assert asked == [(train_shortly, [Alone(scored.networks.graph(one)) for one in ARCHITECTURES[:2]])]
     assert all(torch.equal(before[name], p) for name, p in scored.supernet.weights.named_parameters())
     assert scored.version == version
     assert accuracies(scored.evaluate(ARCHITECTURES)) == accuracies(remembered)

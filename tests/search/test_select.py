@@ -8,7 +8,8 @@ from rlnas.errors import RlnasError
 from rlnas.evaluators import Score, SelectingEvaluator
 from rlnas.objective import Objective
 from rlnas.runs.tables import HISTORY, Table
-from rlnas.search.select import Selection, distinct, in_turn
+from rlnas.search.candidates import distinct, in_turn
+from rlnas.search.select import Selection
 from rlnas.spaces import NasrlSpace
 
 SPACE = NasrlSpace(2, ("conv1x1", "conv3x3", "max_pool3x3"))  # nine architectures
@@ -31,7 +32,7 @@ class Known(SelectingEvaluator):
     def evaluate_fully(self, architectures):
         return [Score({"accuracy": SHARED[architecture]}) for architecture in architectures]
 
-    def evaluate_alone(self, architectures, epochs, *, from_shared=True):
+    def evaluate_alone(self, architectures, epochs, *, from_shared=True, repeats=None):
         self.started.add("shared" if from_shared else "scratch")
         for architecture in architectures:
             self.trained.append((architecture, epochs))
@@ -80,18 +81,19 @@ def choose(history, policy=(), frozen=False, alone=None, terms=None, limits=None
     """The candidates and the evaluator that was asked."""
     evaluator, said = Known(alone or SHARED), []
     found = Selection(
-        SelectConfig(**config),
+        SelectConfig(**{"references": 0, "controls": 0, **config}),
         SPACE,
         Objective(ObjectiveConfig(terms or {"accuracy": 1.0}, limits or {}), SPACE),
         history,
         Policy(*policy),
         evaluator,
         rng=np.random.default_rng(0),
+        control_rng=np.random.default_rng(1),
         frozen=frozen,
         costs=lambda one: {"flops": FLOPS[one], "params": 10 * FLOPS[one]},
         say=said.append,
-    ).candidates()
-    return found, evaluator, said
+    ).run()
+    return found.candidates, evaluator, said
 
 
 def test_in_turn_by_hand():
