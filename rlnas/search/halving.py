@@ -61,7 +61,7 @@ def rungs(finalists: int, config: SelectConfig) -> list[Rung]:
 
 @dataclass(frozen=True)
 class Halving:
-    """Trains groups of networks rung by rung; a group is the finalists, or the controls of one kind.
+    """Trains groups of networks rung by rung: the finalists first, then the controls of each kind.
 
     eta: `select.halving`. train: yields the score of each training, in order. value: the objective of an
     architecture's score. said: called with the group's number, the place in it (from 1), the networks of that group in
@@ -74,18 +74,25 @@ class Halving:
     value: Callable[[Architecture, Score], float]
     said: Callable[[int, int, int, Candidate], None]
 
-    def sizes(self, group: int) -> list[int]:
-        """Return how many networks of a group of this size are trained in each rung."""
-        found: list[int] = []
-        for rung in self.rungs:
-            found.append(min(rung.networks, max(1, found[-1] // self.eta)) if found and group else group)
+    def sizes(self, groups: Sequence[int]) -> list[list[int]]:
+        """Return for each group of these sizes how many of its networks are trained in each rung.
+
+        The first group are the finalists. Each kind of controls keeps the best 1/eta, at least one.
+        """
+        found = [[rung.networks for rung in self.rungs]]
+        for group in groups[1:]:
+            sizes = [group]
+            for rung in self.rungs[1:]:
+                sizes.append(min(rung.networks, max(1, sizes[-1] // self.eta)) if group else 0)
+            found.append(sizes)
         return found
 
     def epochs(self, groups: Sequence[int]) -> float:
         """Return the epochs of all trainings together, for groups of these sizes."""
-        sizes = [self.sizes(group) for group in groups]
         return sum(
-            size * rung.epochs * rung.seeds for each in sizes for size, rung in zip(each, self.rungs, strict=True)
+            size * rung.epochs * rung.seeds
+            for sizes in self.sizes(groups)
+            for size, rung in zip(sizes, self.rungs, strict=True)
         )
 
     def run(self, groups: Sequence[Sequence[Candidate]]) -> list[list[Candidate]]:
@@ -94,7 +101,7 @@ class Halving:
         An architecture of several groups is trained once.
         """
         found = [list(group) for group in groups]
-        sizes = [self.sizes(len(group)) for group in groups]
+        sizes = self.sizes([len(group) for group in groups])
         for place, rung in enumerate(self.rungs):
             racing = [group[: size[place]] for group, size in zip(found, sizes, strict=True)]
             trained: dict[Architecture, Trained] = {}

@@ -111,9 +111,10 @@ class Selection:
         """Say what is trained alone, and what it costs."""
         finalists, *controls = groups
         trained = f"{finalists} finalists" + (f" and {sum(controls)} controls" if sum(controls) else "")
-        sizes = zip(*(halving.sizes(group) for group in groups), strict=True)
+        sizes = zip(*halving.sizes(groups), strict=True)
         plan = [
-            f"{sum(size)} for {rung.epochs:g} epochs" + (f" with {rung.seeds} seeds each" if rung.seeds > 1 else "")
+            f"{sum(size)} for {rung.epochs:g} epoch{'' if rung.epochs == 1 else 's'}"
+            + (f" with {rung.seeds} seeds each" if rung.seeds > 1 else "")
             for size, rung in zip(sizes, halving.rungs, strict=True)
         ]
         self.say(

@@ -75,7 +75,8 @@ def judge(found: Candidate, controls: Controls, measure: Measure, space: Space) 
     for kind, reason in controls.missing.items():
         reasons.setdefault(reason, []).append(PLURAL[kind])
     for reason, kinds in reasons.items():
-        sentences.append(f"It was not compared with {' or '.join(kinds)}: {reason}.")
+        who = "It" if compared else "The found network"
+        sentences.append(f"{who} was not compared with {' or '.join(kinds)}: {reason}.")
     behind = [one for one in compared.values() if one["outcome"] == "behind"]
     if behind:
         better = max(behind, key=lambda one: float(one["control"]))
@@ -136,8 +137,8 @@ def _clause(kind: str, one: dict[str, Any], measure: Measure) -> str:
     low, high = measure.text(one["low"]), measure.text(one["high"])
     if one["outcome"] == "undecided":
         difference = measure.text(one["difference"])
-        return f"not shown to differ from {who}: difference {difference}, 95% interval {low} to {high}"
+        return f"not shown to differ from {who}: difference {difference} (95% interval {low} to {high})"
     if one["outcome"] == "ahead":
-        return f"ahead of {who} by {measure.text(one['difference'])}, 95% interval {low} to {high}"
+        return f"ahead of {who} by {measure.text(one['difference'])} (95% interval {low} to {high})"
     low, high = measure.text(-one["high"]), measure.text(-one["low"])
-    return f"behind {who} by {measure.text(-one['difference'])}, 95% interval {low} to {high}"
+    return f"behind {who} by {measure.text(-one['difference'])} (95% interval {low} to {high})"

@@ -242,3 +242,51 @@ def test_terms_for_the_search_alone_do_not_count(history):
     terms = {"accuracy": 1.0, "flops": {"weight": -0.001, "search_only": True}}
     found, *_ = choose(rows, from_policy=0, from_history=2, finalists=1, terms=terms)
     assert [c.architecture for c in found] == [A, B]
+
+
+# -- beside controls ---------------------------------------------------------------------------------------
+
+
+def test_a_better_control_is_trained_but_never_selected(history, monkeypatch):
+    everything = {SPACE.unrank(code): 0.05 for code in range(9)}
+    monkeypatch.setattr(
+        Known, "evaluate_fully", lambda self, every: [Score({"accuracy": everything[a]}) for a in every]
+    )
+    monkeypatch.setattr(SPACE, "references", lambda: {"hand": E, "costly": C}, raising=False)
+    alone = {one: 0.9 for one in everything} | {A: 0.2, B: 0.3, E: 0.99}
+    rows = [(1, A, 0.5), (1, B, 0.4)]
+    limits = {"flops": 900}
+    monkeypatch.setattr("tests.search.test_select.FLOPS", FLOPS | {C: 901})
+    monkeypatch.setattr(SPACE, "sample", lambda rng: (D, A, E)[int(rng.integers(3))], raising=False)
+    settings = {"from_policy": 0, "references": 2, "controls": 2, "limits": limits, "alone": alone}
+    found, evaluator, said = choose(history(*rows), finalists=2, **settings)
+    assert [(one.architecture, one.alone) for one in found] == [(B, 0.3), (A, 0.2)]
+    trained = [architecture for architecture, _ in evaluator.trained]
+    assert trained[:3] == [A, B, E]
+    assert len(set(trained)) == len(trained)
+    assert not {C} & set(trained)
+    assert any("costly is no control: beyond objective.limits: flops 901" in line for line in said)
+    assert any(line.startswith("reference 1/1: 0.9900 alone") and "hand: " in line for line in said)
+
+
+def test_nothing_is_trained_for_controls_alone(history):
+    _, evaluator, _ = choose(history((1, A, 0.5), (1, B, 0.4)), from_policy=0, finalists=1, controls=2)
+    assert evaluator.trained == []
+    _, evaluator, _ = choose(history((1, A, 0.5)), from_policy=0, finalists=3, controls=2)
+    assert evaluator.trained == []
+
+
+def test_what_it_costs_is_said_ahead(history):
+    rows = history((1, A, 0.5), (1, B, 0.4), (1, C, 0.3), (1, D, 0.2))
+    _, evaluator, said = choose(rows, from_policy=0, finalists=4, halving=2, finalist_epochs=0.5, last_seeds=2)
+    assert "4 for 0.5 epochs, then 2 for 1 epoch with 2 seeds each; 6 epochs in total" in said[0]
+    assert sum(epochs for _, epochs in evaluator.trained) == 6
+    assert "rung 2/2, finalist 1/2: 0.5000 (mean of 0.5000, 0.5000) alone" in said[-2]
+
+
+def test_a_failed_finalist_is_last_whatever_its_objective(history):
+    """A diverged training has no log-likelihood."""
+    rows = history((1, A, 0.5), (1, B, 0.4))
+    terms = {"accuracy": 1.0, "flops": -0.001}  # 0 accuracy of B at 100 FLOPs is more than 0.5 of A at 900
+    found, *_ = choose(rows, from_policy=0, finalists=2, terms=terms, alone={A: 0.5, B: None})
+    assert [(one.architecture, one.alone_value) for one in found] == [(A, pytest.approx(-0.4)), (B, None)]

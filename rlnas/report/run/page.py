@@ -8,8 +8,9 @@ from markupsafe import Markup
 from rlnas.config.plain_data import flatten
 from rlnas.config.quoting import shown, without_home
 from rlnas.report import text
+from rlnas.report.run import alone
 from rlnas.report.run.drawing import Row, is_chain, name, skips
-from rlnas.report.run.figures import Plot
+from rlnas.report.run.figures import CONTROLS, Plot
 from rlnas.report.run.numbers import value
 from rlnas.report.style import inline
 from rlnas.report.template import render
@@ -17,6 +18,7 @@ from rlnas.runs.commands import EPOCHS, compare_with_others, load_code, retrain_
 from rlnas.runs.reader import Run, number
 
 MOST_CANDIDATES = 50
+NARROW = {CONTROLS: "max-width: 560px"}  # style of a figure that has no other beside it
 SOURCES = {"history": "history", "policy": "final policy", "random": "drawn uniformly"}
 
 
@@ -24,7 +26,10 @@ def write_page(run: Run, drawing: tuple[str, list[Row]] | None, plots: Sequence[
     """The document. drawing: the network's SVG and its rows, None if there is none. notes: what could not be drawn."""
     groups: dict[str, list[dict[str, Any]]] = {}
     for plot in plots:
-        shown_plot = {"inline": inline(plot.svg, plot.name, plot.alt), "caption": plot.caption}
+        shown_plot = {
+            "inline": inline(plot.svg, plot.name, plot.alt, NARROW.get(plot.group, "")),
+            "caption": plot.caption,
+        }
         groups.setdefault(plot.group, []).append(shown_plot)
     return render(
         "run",
@@ -38,6 +43,8 @@ def write_page(run: Run, drawing: tuple[str, list[Row]] | None, plots: Sequence[
         shared_weights=run.evaluator == "shared_weights",
         architecture=(run.best or {}).get("architecture"),
         drawing=_drawing(*drawing) if drawing else None,
+        control_plots=groups.pop(CONTROLS, []),
+        controls=alone.section(run),
         groups=groups,
         candidates=_candidates(run),
         again=_again(run) if run.best else None,
@@ -92,7 +99,8 @@ def _tiles(run: Run) -> list[dict[str, Any]]:
     elif best and (run.retrained or run.evaluator == "shared_weights"):
         how = "retrained from scratch" if run.retrained else "not retrained"
         tiles += [("test accuracy", text.percent(best.get("test_accuracy")), how)]
-        tiles += [("validation accuracy", text.percent(best.get("valid_accuracy")), how)]
+        chose = ", optimistic: these images also chose the architecture" if run.retrained and _chose(run) else ""
+        tiles += [("validation accuracy", text.percent(best.get("valid_accuracy")), how + chose)]
     if best and run.table is None:
         how = "with shared weights" if run.evaluator == "shared_weights" else f"by evaluator {run.evaluator}"
         tiles += [("search accuracy", value(run, number(best.get("search_accuracy"))), how)]
@@ -122,6 +130,11 @@ def _tiles(run: Run) -> list[dict[str, Any]]:
         {"name": name, "value": amount, "more": more, "main": main and place == 0}
         for place, (name, amount, more) in enumerate(tiles)
     ]
+
+
+def _chose(run: Run) -> bool:
+    """Whether the validation images served the choice of the architecture."""
+    return bool(run.result.get("candidates"))
 
 
 def _power(size: str) -> str | Markup:
@@ -167,9 +180,10 @@ def _candidates(run: Run) -> dict[str, Any] | None:
     found = (run.best or {}).get("architecture")
     own = [place for place, item in enumerate(candidates) if item.get("architecture") == found][:1]
     shared = run.evaluator == "shared_weights"
-    columns: list[tuple[str, str, list[Any]]] = [
+    alones = [_share(item.get("alone_accuracy")) for item in candidates]
+    columns: list[tuple[str, str, Sequence[Any]]] = [
         ("place", "whole", [f"{place + 1}{' (found)' if place in own else ''}" for place in range(len(candidates))]),
-        ("alone", "number", [_share(item.get("alone_accuracy")) for item in candidates]),
+        *(alone.columns(run, candidates) or [("alone", "number", alones)]),
         ("shared weights" if shared else "accuracy", "number", [_share(item.get("accuracy")) for item in candidates]),
         ("from", "whole", [SOURCES.get(str(item.get("source")), str(item.get("source") or "")) for item in candidates]),
         ("parameters", "number", [text.quantity(item.get("params")) for item in candidates]),
@@ -186,7 +200,8 @@ def _candidates(run: Run) -> dict[str, Any] | None:
     if shared:
         caption = (
             "Accuracy on the whole validation split: with the final shared weights and, for the finalists, after "
-            "training alone for a short time, which decides."
+            "training alone for a short time, which decides. All of them chose the found architecture, whose own "
+            "number is therefore optimistic."
         )
     return {
         "head": [head for head, _, _ in columns],
