@@ -4,7 +4,8 @@ from typing import Any
 
 
 def modernized(settings: dict[str, Any]) -> dict[str, Any]:
-    """The nested configuration with an objective in place of reward.shape, and without options that had no effect."""
+    """The nested configuration with an objective in place of reward.shape, and without options that had no
+    effect; options of the selection that came later have the value that means as before."""
     found = dict(settings)
     reward = dict(found.get("reward") or {})
     if "objective" not in found and "shape" in reward:
@@ -16,4 +17,6 @@ def modernized(settings: dict[str, Any]) -> dict[str, Any]:
     evaluator = found.get("evaluator")
     if isinstance(evaluator, dict) and evaluator.get("name") == "tabular":
         found["evaluator"] = {"name": "tabular"}  # earlier it had the options of shared weights
+    if isinstance(found.get("select"), dict):
+        found["select"] = {"halving": 1, "last_seeds": 1, **found["select"]}
     return found
