@@ -248,6 +248,7 @@ class RetrainConfig:
     dropout: float = ranged(0.0, 0, 0.9)
     drop_path: float = ranged(0.0, 0, 0.9)
     checkpoint_epochs: int = ranged(5, 1)
+    controls: int = ranged(0, 0, 1000)
     space: dict[str, Any] = field(default_factory=dict)
 
 

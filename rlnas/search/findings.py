@@ -72,6 +72,37 @@ def _measure(selected: Selected, evaluator: Evaluator, config: Config) -> Measur
     return Measure(name, f"after {epochs:g} {unit} of training alone, from {start}", seeds, advice)
 
 
+def retrained_controls(compared: dict[str, Any], count: int) -> dict[str, str]:
+    """Return name -> text of the `count` best controls of each kind, which are listed best first."""
+    controls = compared.get("controls", [])
+    best = [[one for one in controls if one["kind"] == kind][:count] for kind in ("reference", "random")]
+    return {one["name"]: one["architecture"] for group in best for one in group}
+
+
+def with_retrained(
+    found: dict[str, Any], best: dict[str, float], controls: dict[str, dict[str, Any]]
+) -> dict[str, Any]:
+    """Return the findings with `retrained` of each retrained control, and a sentence about them in the verdict.
+
+    best: accuracies of the retrained found network. controls: those of the controls, by name.
+    """
+    if not controls:
+        return found
+    compared = found["compared"]
+    each = [
+        f"{name} {'failed' if one['test_accuracy'] is None else format(one['test_accuracy'], '.4f')}"
+        for name, one in controls.items()
+    ]
+    text = compared["verdict"]["text"]
+    text += (
+        f"{'' if text.endswith('.') else '.'} Retrained from scratch and tested once, one training each: the found network "
+        f"{best['test_accuracy']:.4f}, {', '.join(each)} (test accuracy)."
+    )
+    listed = [{**one, "retrained": controls.get(one["name"])} for one in compared["controls"]]
+    verdict = {**compared["verdict"], "text": text}
+    return {**found, "compared": {**compared, "controls": listed, "verdict": verdict}}
+
+
 def measured_on(data: ImageData, config: Config, *, given: bool) -> dict[str, dict[str, Any]]:
     """Return for each accuracy of result.json on which images it was measured.
 

@@ -29,7 +29,13 @@ from rlnas.runs.progress import Progress
 from rlnas.search import words
 from rlnas.search.controls import scored_controls
 from rlnas.search.final import Final
-from rlnas.search.findings import controls_and_verdict, describe_candidate, measured_on
+from rlnas.search.findings import (
+    controls_and_verdict,
+    describe_candidate,
+    measured_on,
+    retrained_controls,
+    with_retrained,
+)
 from rlnas.search.given import final_config, final_space, options, read_architecture, read_space
 from rlnas.search.recorder import Recorder
 from rlnas.search.rounds import Rounds
@@ -273,7 +279,11 @@ class Job:
                     self.contention,
                     checkpoint=lambda state: self._checkpoint_final(found, state),
                 )
-                best |= final.run(networks.graph(architecture), description)
+                controls = retrained_controls(found.get("compared", {}), self.config.retrain.controls)
+                graphs = {name: networks.graph(self.space.parse(text)) for name, text in controls.items()}
+                reached, of_controls = final.run(networks.graph(architecture), description, graphs)
+                best |= reached
+                found = with_retrained(found, reached, of_controls)
             else:
                 write_json(self.folder.path / "best" / "architecture.json", description)
         result = self.folder.write_result(self._result(found, best))

@@ -12,6 +12,7 @@ from rlnas.evaluators import Evaluator, Score
 from rlnas.objective import Objective
 from rlnas.report import write_report
 from rlnas.search.controls import draw_controls, scored_controls
+from rlnas.search.findings import retrained_controls, with_retrained
 from rlnas.search.halving import Halving
 from tests.command import TINY, result
 from tests.referenced import ReferencedSpace
@@ -89,6 +90,20 @@ def test_limits_on_a_measured_value_hold_for_controls_too():
     assert found.references[0].value == 0.9
 
 
+def test_a_control_whose_retraining_diverged_is_told():
+    text = "The found network (0.1) is ahead."
+    controls = [{"name": name, "kind": "reference", "architecture": name.upper()} for name in ("a", "b")]
+    found = {"compared": {"controls": controls, "verdict": {"text": text}}}
+    assert retrained_controls(found["compared"], 1) == {"a": "A"}
+    failed = {"valid_accuracy": None, "test_accuracy": None, "failed": "the loss is nan"}
+    told = with_retrained(found, {"test_accuracy": 0.5}, {"a": failed})["compared"]
+    assert told["controls"][0]["retrained"] == failed
+    assert told["controls"][1]["retrained"] is None
+    assert told["verdict"]["text"].startswith(text + " Retrained from scratch")
+    assert "the found network 0.5000, a failed" in told["verdict"]["text"]
+    assert with_retrained(found, {}, {}) == found
+
+
 # -- a whole run -------------------------------------------------------------------------------------------
 
 OWN = (
@@ -107,6 +122,7 @@ OWN = (
     "select.last_seeds=2",
     "select.references=2",
     "select.controls=2",
+    "retrain.controls=1",
 )
 
 
@@ -137,6 +153,11 @@ def test_a_run_with_controls_that_resumes_exactly(tmp_path: Path, monkeypatch, c
     assert whole["measured_on"]["best.valid_accuracy"]["chose"] is True
     assert whole["measured_on"]["best.test_accuracy"]["chose"] is False
 
+    retrained = [one["retrained"] for one in whole["controls"]]
+    assert [one is not None for one in retrained] == [True, False, True, False]
+    assert all(0 <= one["test_accuracy"] <= 1 and 0 <= one["valid_accuracy"] <= 1 for one in retrained if one)
+    assert f"the found network {whole['best']['test_accuracy']:.4f}, " in whole["verdict"]["text"]
+
     run = Halving._scores
 
     def stop(self, rung, architectures):
@@ -153,6 +174,13 @@ def test_a_run_with_controls_that_resumes_exactly(tmp_path: Path, monkeypatch, c
         assert part[key] == whole[key], key
 
     html = write_report(tmp_path / "whole").read_text(encoding="utf-8")
-    for words in ("<h2>Controls</h2>", "Verdict.", "residual_chain", "alone, 0.6 epochs, mean of 2", "optimistic"):
+    for words in (
+        "<h2>Controls</h2>",
+        "Verdict.",
+        "residual_chain",
+        "alone, 0.6 epochs, mean of 2",
+        "optimistic",
+        "test, retrained",
+    ):
         assert words in html
     assert (tmp_path / "whole" / "figures" / "alone.svg").exists()

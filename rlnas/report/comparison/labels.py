@@ -23,6 +23,7 @@ FREE = (
     "retrain.checkpoint_epochs",
     "select.references",
     "select.controls",
+    "retrain.controls",
 )
 FREE_GROUPS = ("execution", "budget", "hydra")
 AFTER_THE_SEARCH = ("select", "retrain")  # of no effect over a table

@@ -106,9 +106,12 @@ def section(run: Run) -> dict[str, Any] | None:
     items = [*found, *controls]
     hand_made = [f"{item.get('name')}{', hand-made' if item.get('kind') == 'reference' else ''}" for item in controls]
     names = [*["found"] * len(found), *hand_made]
+    tests = [text.percent((item.get("retrained") or {}).get("test_accuracy")) for item in items]
+    tests[: len(found)] = [text.percent((run.best or {}).get("test_accuracy"))] * len(found)
     shared = run.evaluator == "shared_weights"
     table: list[tuple[str, str, Sequence[str]]] = [
         ("network", "whole", names),
+        *([("test, retrained", "number", tests)] if any(item.get("retrained") for item in controls) else []),
         *columns(run, items),
         ("shared weights" if shared else "accuracy", "number", [text.percent(item.get("accuracy")) for item in items]),
         ("parameters", "number", [text.quantity(item.get("params")) for item in items]),
