@@ -95,8 +95,8 @@ def with_retrained(
     ]
     text = compared["verdict"]["text"]
     text += (
-        f"{'' if text.endswith('.') else '.'} Retrained from scratch and tested once, one training each: the found network "
-        f"{best['test_accuracy']:.4f}, {', '.join(each)} (test accuracy)."
+        f"{'' if text.endswith('.') else '.'} Retrained from scratch and tested once, one training each: the found "
+        f"network {best['test_accuracy']:.4f}, {', '.join(each)} (test accuracy)."
     )
     listed = [{**one, "retrained": controls.get(one["name"])} for one in compared["controls"]]
     verdict = {**compared["verdict"], "text": text}

@@ -41,6 +41,8 @@ def test_a_network_run(old: Path) -> None:
     assert run.config["reward.scale"] == "auto"
     assert "objective.terms.accuracy" in html
     assert "Not drawn" not in html
+    assert "Controls" not in html
+    assert "Verdict" not in html
 
 
 def test_a_table_run(old: Path) -> None:
@@ -107,3 +109,5 @@ def test_the_reward_of_an_old_run_is_an_objective(reward: dict[str, Any], terms:
     assert "shape" in settings["reward"]
     new = {"objective": {"terms": {"mine": 1.0}}, "reward": {"scale": "rank"}}
     assert modernized(new) == new
+    assert modernized({"select": {"finalists": 3}}) == {"select": {"halving": 1, "last_seeds": 1, "finalists": 3}}
+    assert modernized({"select": {"halving": 2}})["select"] == {"halving": 2, "last_seeds": 1}
