@@ -132,7 +132,12 @@ class Objective:
 
     def allows(self, architecture: Architecture, costs: Values) -> bool:
         """Return whether every limited cost is at most its limit; raise RlnasError if one is not known."""
-        return all(_known(costs, name) <= most for name, most in self.limits.items())
+        return not self.excess(costs)
+
+    def excess(self, costs: Values) -> dict[str, float]:
+        """Return each limited cost that is above its limit; raise RlnasError if a limited cost is not known."""
+        known = {name: _known(costs, name) for name in self.limits}
+        return {name: cost for name, cost in known.items() if not cost <= self.limits[name]}
 
     def _term(self, part: _Part, features: Mapping[str, Any], values: Values) -> float:
         try:

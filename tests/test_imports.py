@@ -16,6 +16,7 @@ ORDER = (
     "networks",
     "config",
     "seeding",
+    "statistics",
     "tabular",
     "spaces",
     "execution",

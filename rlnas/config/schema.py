@@ -245,7 +245,7 @@ class BudgetConfig:
 
 @dataclass
 class SelectConfig:
-    """Architectures scored again after the search, and how many of them are trained alone before one is chosen."""
+    """Architectures scored again after the search, how many of them are trained alone, and the controls beside them."""
 
     from_policy: int = ranged(20, 0, 100000)
     from_history: int = ranged(20, 0, 100000)
@@ -253,6 +253,10 @@ class SelectConfig:
     finalists: int = ranged(5, 1, 100000)
     finalist_epochs: float = ranged(1.0, 0, 10000, above=True)
     finalist_start: str = one_of("shared", "shared", "scratch")
+    halving: int = ranged(1, 1, 100)
+    last_seeds: int = ranged(1, 1, 100)
+    references: int = ranged(1, 0, 100000)
+    controls: int = ranged(2, 0, 100000)
 
 
 @dataclass
@@ -270,6 +274,7 @@ class RetrainConfig:
     dropout: float = ranged(0.0, 0, 0.9)
     drop_path: float = ranged(0.0, 0, 0.9)
     checkpoint_epochs: int = ranged(5, 1)
+    controls: int = ranged(0, 0, 1000)
     space: dict[str, Any] = field(default_factory=dict)
 
 

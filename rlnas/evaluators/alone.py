@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
@@ -17,6 +17,7 @@ from rlnas.evaluators.base import Score
 from rlnas.evaluators.measures import LOWEST, answers, measured
 from rlnas.execution.settings import Execution
 from rlnas.networks.graph import Graph
+from rlnas.seeding import stream_seed
 
 
 @dataclass(frozen=True)
@@ -75,20 +76,32 @@ class ShortTraining:
     score: Callable[[Supernet, Graph], Score]
 
 
-def train_shortly(common: ShortTraining, graph: Graph, stopped: Callable[[], bool]) -> Score:
+class Alone(NamedTuple):
+    """One training alone. repeat: number of its random streams, >= 0; 0 names the streams of a single training."""
+
+    graph: Graph
+    repeat: int = 0
+
+
+def seed_of(seed: int, repeat: int) -> int:
+    """Return the seed of the training number `repeat` of a network: the run's own for number 0."""
+    return stream_seed(seed, f"alone/{repeat}") if repeat else seed
+
+
+def train_shortly(common: ShortTraining, item: Alone, stopped: Callable[[], bool]) -> Score:
     """Train a network alone for `epochs` (> 0) and return its score.
 
     Shared weights fit no single architecture well; a short training alone ranks architectures better. The learning
-    rate follows one cosine and every network gets the same batches. The shared weights are not changed.
+    rate follows one cosine and every network of a repeat gets the same batches. The shared weights are not changed.
     """
-    start = time.perf_counter()
+    start, graph = time.perf_counter(), item.graph
     alone = Supernet(
         replace(common.config, restart_epochs=common.epochs, architectures_per_step=1),
         common.data,
         track_statistics=common.track_statistics,
         # one thread each: several may train at once, and results must not depend on how many
         execution=replace(common.execution, threads=1, scoring_threads=1),
-        seed=common.seed,
+        seed=seed_of(common.seed, item.repeat),
         purpose="alone",
     )
     alone.weights.ensure(graph)

@@ -101,6 +101,16 @@ class SelectingEvaluator(Evaluator):
 
     @abstractmethod
     def evaluate_alone(
-        self, architectures: Sequence[Architecture], epochs: float, *, from_shared: bool = True
+        self,
+        architectures: Sequence[Architecture],
+        epochs: float,
+        *,
+        from_shared: bool = True,
+        repeats: Sequence[int] | None = None,
     ) -> Iterable[Score]:
-        """Return in order each score on the whole validation split after `epochs` (> 0) of training alone."""
+        """Return in order each score on the whole validation split after `epochs` (> 0) of training alone.
+
+        repeats: for each architecture the number, from 0, of the random streams of its training: initial weights,
+        order of the images, augmentation, dropout. Equal architectures with equal numbers have equal scores. None: 0
+        for all.
+        """

@@ -16,7 +16,7 @@ from rlnas.children.norm import recalibrated, use_batch_statistics, use_running_
 from rlnas.children.supernet import Supernet
 from rlnas.config.schema import SharedWeightsConfig
 from rlnas.data import ImageData, Images
-from rlnas.evaluators.alone import ShortTraining, train_shortly
+from rlnas.evaluators.alone import Alone, ShortTraining, train_shortly
 from rlnas.evaluators.base import Draw, Score, SelectingEvaluator, Training
 from rlnas.evaluators.measures import BESIDE_ACCURACY, answers, measured, restored, right
 from rlnas.evaluators.racing import hopeless
@@ -98,12 +98,18 @@ class SharedWeightsEvaluator(SelectingEvaluator):
         return self._score_fully(self.supernet, [self.networks.graph(architecture) for architecture in architectures])
 
     def evaluate_alone(
-        self, architectures: Sequence[Architecture], epochs: float, *, from_shared: bool = True
+        self,
+        architectures: Sequence[Architecture],
+        epochs: float,
+        *,
+        from_shared: bool = True,
+        repeats: Sequence[int] | None = None,
     ) -> Iterator[Score]:
         """Yield in order each score on the whole validation split after `epochs` (> 0) of training alone.
 
-        from_shared: start from a copy of the shared weights, else from scratch, as stand-alone networks. A diverged
-        training has the lowest values, with the reason.
+        from_shared: start from a copy of the shared weights, else from scratch, as stand-alone networks. repeats: for
+        each architecture the number of the random streams of its training. A diverged training has the lowest values,
+        with the reason.
         """
         form = self.networks.graph if from_shared else self.networks.standalone
         graphs = [form(architecture) for architecture in architectures]
@@ -121,7 +127,8 @@ class SharedWeightsEvaluator(SelectingEvaluator):
             weights.state_dict() if from_shared else None,
             score=lambda alone, graph: self._score_fully(alone, [graph])[0],
         )
-        for _, score in self.executor.map(train_shortly, common, graphs):
+        items = [Alone(graph, repeat) for graph, repeat in zip(graphs, repeats or [0] * len(graphs), strict=True)]
+        for _, score in self.executor.map(train_shortly, common, items):
             yield score
 
     def costs(self, architecture: Architecture) -> Mapping[str, float | None]:

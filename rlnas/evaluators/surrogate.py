@@ -85,14 +85,19 @@ class SurrogateEvaluator(SelectingEvaluator):
         return self._predicted(architectures, fully=True)
 
     def evaluate_alone(
-        self, architectures: Sequence[Architecture], epochs: float, *, from_shared: bool = True
+        self,
+        architectures: Sequence[Architecture],
+        epochs: float,
+        *,
+        from_shared: bool = True,
+        repeats: Sequence[int] | None = None,
     ) -> Iterator[Score]:
         """Yield the scores of `inner`; `surrogate` and `predicted` are the measured value, without uncertainty.
 
         So finalists are compared by what they measured. A diverged training counts as the lowest label if it has no
         value of its own.
         """
-        for score in self.inner.evaluate_alone(architectures, epochs, from_shared=from_shared):
+        for score in self.inner.evaluate_alone(architectures, epochs, from_shared=from_shared, repeats=repeats):
             measured = self._target(score)
             yield _with(score, measured, 0.0, measured)
 

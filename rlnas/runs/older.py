@@ -5,7 +5,7 @@ from typing import Any
 
 def modernized(settings: dict[str, Any]) -> dict[str, Any]:
     """The nested configuration with an objective in place of reward.shape, with options that had one value only, and
-    without options that had no effect.
+    without options that had no effect; options of the selection that came later have the value that means as before.
     """
     found = dict(settings)
     reward = dict(found.get("reward") or {})
@@ -21,4 +21,6 @@ def modernized(settings: dict[str, Any]) -> dict[str, Any]:
     space = found.get("space")
     if isinstance(space, dict) and space.get("name") == "nasrl":
         found["space"] = {"sharing": "operator", **space}
+    if isinstance(found.get("select"), dict):
+        found["select"] = {"halving": 1, "last_seeds": 1, **found["select"]}
     return found

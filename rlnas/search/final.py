@@ -1,6 +1,6 @@
 """The last phase of a run: retrain the found network from scratch, export it and test it once."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,7 +8,8 @@ from rlnas.children.export import load_child, save_child
 from rlnas.children.network import Child
 from rlnas.children.retrain import Retraining, accuracy
 from rlnas.config.schema import Config
-from rlnas.data import ImageData
+from rlnas.data import ImageData, Images
+from rlnas.errors import Diverged
 from rlnas.execution.contention import Contention
 from rlnas.execution.settings import Execution
 from rlnas.networks.graph import Graph
@@ -30,19 +31,40 @@ class Final:
     contention: Contention
     checkpoint: Callable[[dict[str, Any]], None]
 
-    def run(self, graph: Graph, description: dict[str, Any]) -> dict[str, float]:
-        """Return `valid_accuracy` and `test_accuracy` of the network; write it to best/ with its description."""
+    def run(
+        self, graph: Graph, description: dict[str, Any], controls: Mapping[str, Graph]
+    ) -> tuple[dict[str, float], dict[str, dict[str, Any]]]:
+        """Return `valid_accuracy` and `test_accuracy` of the network and, by name, of the controls; see `_control`.
+
+        Writes the network to best/ with its description. All networks are trained before the test split is opened.
+        """
         self.execution.activate()
         with self.folder.clock.phase("retrain"):
             child = self._retrain(graph)
             save_child(child, self.folder.path / "best", description)
             exported = load_child(self.folder.path / "best", child.mean.device)  # report the exported network
             valid = accuracy(exported, self.data.valid)
+            trained = {name: self._control(name, control) for name, control in controls.items()}
             said = len(self.data.notes)
             test = self.data.test()
             for note in self.data.notes[said:]:
                 self.folder.progress.say(f"data: {note}")
-            return {"valid_accuracy": valid, "test_accuracy": accuracy(exported, test)}
+            tested = {name: _measured(one, self.data.valid, test) for name, one in trained.items()}
+            return {"valid_accuracy": valid, "test_accuracy": accuracy(exported, test)}, tested
+
+    def _control(self, name: str, graph: Graph) -> Child | str:
+        """Train a control from scratch as the found network was; return why it failed if its training diverged.
+
+        Writes no checkpoint: a resumed run trains it again.
+        """
+        self.folder.progress.say(f"retraining the control {name}: {self.config.retrain.epochs} epochs")
+        seed = self.config.seed
+        training = Retraining(self.config.retrain, graph, self.data, execution=self.execution, seed=seed)
+        try:
+            return training.train(lambda epoch, loss: self.contention.notice())
+        except Diverged as error:
+            self.folder.progress.say(f"the control {name} counts as failed: {error}")
+            return str(error)
 
     def _retrain(self, graph: Graph) -> Child:
         """Train the child of `graph` from scratch or from the last checkpoint of this phase."""
@@ -71,3 +93,10 @@ class Final:
         if not resumed:
             save()
         return training.train(after_epoch)
+
+
+def _measured(trained: Child | str, valid: Images, test: Images) -> dict[str, Any]:
+    """Return `valid_accuracy`, `test_accuracy` and `failed` of a control."""
+    if isinstance(trained, str):
+        return {"valid_accuracy": None, "test_accuracy": None, "failed": trained}
+    return {"valid_accuracy": accuracy(trained, valid), "test_accuracy": accuracy(trained, test), "failed": None}

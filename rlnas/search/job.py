@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from rlnas.config.schema import Config
-from rlnas.controllers import Problem, make_controller
+from rlnas.controllers import Controller, Problem, make_controller
 from rlnas.data import load_data
 from rlnas.data.record import check_same_data, data_record
 from rlnas.evaluators import SelectingEvaluator
@@ -29,12 +29,20 @@ from rlnas.runs.folder import RunFolder
 from rlnas.runs.leftovers import SHARED_WEIGHTS
 from rlnas.runs.progress import Progress
 from rlnas.search import words
+from rlnas.search.controls import scored_controls
 from rlnas.search.final import Final
+from rlnas.search.findings import (
+    controls_and_verdict,
+    describe_candidate,
+    measured_on,
+    retrained_controls,
+    with_retrained,
+)
 from rlnas.search.given import final_config, final_space, options, read_architecture, read_space
 from rlnas.search.recorder import Recorder
 from rlnas.search.rounds import Rounds
 from rlnas.search.searched import save_searched
-from rlnas.search.select import Candidate, Selection
+from rlnas.search.select import Selected, Selection
 from rlnas.search.truth import truth
 from rlnas.seeding import numpy_stream
 from rlnas.spaces import Architecture, Space
@@ -184,23 +192,7 @@ class Job:
         rounds.run()
         self.progress.say(f"search ended by {rounds.stopped_by} after {len(history)} architectures")
         with self.clock.phase("select"):
-            if isinstance(evaluator, SelectingEvaluator):
-                final = self._networks(self.final_space)
-                candidates = Selection(
-                    config.select,
-                    self.space,
-                    self.objective,
-                    history,
-                    controller,
-                    evaluator,
-                    rng=numpy_stream(config.seed, "select"),
-                    # predictions of different fits are no more comparable than scores of different weights
-                    frozen=config.search.epochs_per_round == 0 and not getattr(config.evaluator, "refit_rounds", 0),
-                    costs=lambda architecture: vars(final.cost(architecture)),
-                    say=self.progress.say,
-                ).candidates()
-            else:
-                candidates = [recorder.incumbent()]
+            selected = self._select(recorder, controller)
         if isinstance(evaluator, SelectingEvaluator):
             with self.clock.phase("rest"):
                 place = {"data": self.data_record, "table": self.space.fingerprint}
@@ -209,10 +201,13 @@ class Job:
                 f"{SHARED_WEIGHTS} ({size / 1e6:.1f} MB) keeps the shared weights; how well they rank: "
                 f"{gap_command(self.folder.path)}"
             )
+        candidates = selected.candidates
         found = candidates[0]
         about, about_best = evaluator.conclude(found.architecture, recorder.scored)
+        compared = controls_and_verdict(selected, evaluator, self.space, config) if self.data is not None else {}
         return {
-            "candidates": [self._describe(candidate) for candidate in candidates],
+            "candidates": [describe_candidate(candidate, evaluator, self.space) for candidate in candidates],
+            "compared": compared,
             "search_accuracy": found.accuracy,
             "objective": found.value,
             "architecture": self.space.text(found.architecture),
@@ -221,31 +216,42 @@ class Job:
             "about_best": {**truth(self.space, found.architecture), **about_best},
         }
 
+    def _select(self, recorder: Recorder, controller: Controller) -> Selected:
+        """Select the found architecture; measure the controls as it was measured."""
+        config, evaluator = self.config, self.evaluator
+        assert evaluator is not None
+        control_rng = numpy_stream(config.seed, "controls")
+        if isinstance(evaluator, SelectingEvaluator):
+            final = self._networks(self.final_space)
+            return Selection(
+                config.select,
+                self.space,
+                self.objective,
+                self.folder.history,
+                controller,
+                evaluator,
+                rng=numpy_stream(config.seed, "select"),
+                control_rng=control_rng,
+                # predictions of different fits are no more comparable than scores of different weights
+                frozen=config.search.epochs_per_round == 0 and not getattr(config.evaluator, "refit_rounds", 0),
+                costs=lambda architecture: vars(final.cost(architecture)),
+                say=self.progress.say,
+            ).run()
+        candidates = [recorder.incumbent()]
+        if self.data is None:
+            return Selected(candidates)
+        return Selected(candidates, scored_controls(config.select, evaluator, self.objective, control_rng))
+
     def _checkpoint_search(self, state: dict[str, Any]) -> None:
         self.contention.notice()
         with self.clock.phase("rest"):
             self._checkpoint("search", state)
 
-    def _describe(self, candidate: Candidate) -> dict[str, Any]:
-        assert self.evaluator is not None
-        code = self.space.code(candidate.architecture)
-        return {
-            "architecture": self.space.text(candidate.architecture),
-            "code": None if code is None else str(code),
-            "accuracy": candidate.accuracy,
-            "alone_accuracy": candidate.alone,
-            "objective": candidate.value if candidate.alone is None else candidate.alone_value,
-            "values": dict(candidate.values),
-            "alone_values": None if candidate.alone is None else dict(candidate.alone_values),
-            "source": candidate.source if isinstance(candidate.source, str) else "history",
-            "round": None if isinstance(candidate.source, str) else candidate.source,
-            **self.evaluator.costs(candidate.architecture),
-        }
-
     def _nothing_searched(self, architecture: Architecture) -> dict[str, Any]:
         """Return the findings of a run whose architecture was given."""
         return {
             "candidates": [],
+            "compared": {},
             "search_accuracy": None,
             "objective": None,
             "architecture": self.space.text(architecture),
@@ -288,7 +294,11 @@ class Job:
                     self.contention,
                     checkpoint=lambda state: self._checkpoint_final(found, state),
                 )
-                best |= final.run(networks.graph(architecture), description)
+                controls = retrained_controls(found.get("compared", {}), self.config.retrain.controls)
+                graphs = {name: networks.graph(self.space.parse(text)) for name, text in controls.items()}
+                reached, of_controls = final.run(networks.graph(architecture), description, graphs)
+                best |= reached
+                found = with_retrained(found, reached, of_controls)
             else:
                 write_json(self.folder.path / "best" / "architecture.json", description)
         result = self.folder.write_result(self._result(found, best))
@@ -311,7 +321,7 @@ class Job:
             "options": options(config.space),
         }
         result = {"space": space, "objective": dataclasses.asdict(config.objective), **found["about"], "best": best}
-        result |= {"candidates": found["candidates"], "stopped_by": found["stopped_by"]}
+        result |= {"candidates": found["candidates"], **found.get("compared", {}), "stopped_by": found["stopped_by"]}
         if data is None:
             return result
         return {
@@ -319,6 +329,7 @@ class Job:
             "final_space": options(final_config(config)),
             "dataset": data.name,
             "dataset_note": data.fallback,
+            "measured_on": measured_on(data, config, given=self.given is not None),
             "images": {
                 "channels": data.channels,
                 "size": data.size,

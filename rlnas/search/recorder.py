@@ -12,7 +12,7 @@ from rlnas.objective import Objective
 from rlnas.runs.clock import Clock
 from rlnas.runs.tables import Table, row_values
 from rlnas.search.budget import BudgetSpent, architectures_allowed
-from rlnas.search.select import Candidate
+from rlnas.search.candidates import Candidate
 from rlnas.spaces import Architecture
 
 
@@ -86,14 +86,9 @@ class Recorder(Scorer):
         if not allowed:
             raise RlnasError(f"no architecture that was scored is within objective.limits={self.objective.limits}")
         best = max(allowed, key=values.__getitem__)
-        known, names = row_values(rows[best]), ("accuracy", *self.evaluator.value_names)
-        return Candidate(
-            self.scored[best],
-            known["accuracy"],
-            values[best],
-            int(rows[best]["round"]),
-            values={name: known[name] for name in names if name in known},
-        )
+        known = row_values(rows[best])
+        measured = {name: known[name] for name in ("accuracy", *self.evaluator.value_names) if name in known}
+        return Candidate(self.scored[best], measured, values[best], int(rows[best]["round"]))
 
     def _row(self, outcome: Outcome, index: int) -> dict[str, Any]:
         score, architecture = outcome.score, outcome.architecture

@@ -3,47 +3,43 @@
 A score from the search uses few images and the weights of its round, so all candidates are scored again with the
 final weights on the whole validation split. The best are then trained alone for a short time, from a copy of the
 shared weights or from scratch: rarely trained shared weights rank an architecture by how well it tolerates weights
-trained for others; a short training alone measures the architecture itself.
+trained for others; a short training alone measures the architecture itself. Controls are trained with them and are
+never selected.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from itertools import zip_longest
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from rlnas.config.schema import SelectConfig
 from rlnas.controllers import Controller
 from rlnas.errors import RlnasError
-from rlnas.evaluators import SelectingEvaluator
+from rlnas.evaluators import Score, SelectingEvaluator
 from rlnas.objective import Objective
 from rlnas.runs.tables import Table, row_values
+from rlnas.search.candidates import Candidate, distinct, in_turn
+from rlnas.search.controls import Controls, draw_controls, no_controls
+from rlnas.search.halving import Halving, Rung, rungs
 from rlnas.search.words import scored
 from rlnas.spaces import Architecture, Space
 
-T = TypeVar("T")
+KINDS = ("finalist", "reference", "random architecture")
 
 
 @dataclass(frozen=True)
-class Candidate:
-    """An architecture that may be selected.
+class Selected:
+    """The result of a selection.
 
-    accuracy: 0..1, on the whole validation split, with the final shared weights. value: its objective. source: the
-    round of the search in which it scored best, "policy" if sampled from the final policy, "random" if sampled
-    uniformly. alone: the accuracy after a short training alone, None if it was not a finalist, 0 if the training
-    diverged. alone_value: its objective. values, alone_values: all that was measured, by name, the accuracy included;
-    alone_values is empty if it was not a finalist.
+    candidates: the selected one first, then the other finalists by their objective after training alone (those of a
+    later rung first), then the others by theirs with shared weights. controls: trained as the finalists were. rungs:
+    of the trainings alone; empty if nothing was trained.
     """
 
-    architecture: Architecture
-    accuracy: float
-    value: float
-    source: int | str
-    alone: float | None = None
-    alone_value: float = 0.0
-    values: Mapping[str, float] = field(default_factory=dict)
-    alone_values: Mapping[str, float] = field(default_factory=dict)
+    candidates: list[Candidate]
+    controls: Controls = field(default_factory=Controls)
+    rungs: Sequence[Rung] = ()
 
 
 @dataclass(frozen=True)
@@ -51,8 +47,8 @@ class Selection:
     """Selects among the architectures of a search.
 
     frozen: the weights were the same in all rounds (one-shot), so that scores of all rounds are comparable. costs: of
-    the final network; architectures beyond `objective.limits` are no candidates. rng: draws the random candidates.
-    say: prints progress.
+    the final network; architectures beyond `objective.limits` are neither candidates nor controls. rng: draws the
+    random candidates. control_rng: draws the random controls. say: prints progress.
     """
 
     config: SelectConfig
@@ -62,13 +58,13 @@ class Selection:
     controller: Controller
     evaluator: SelectingEvaluator
     rng: np.random.Generator
+    control_rng: np.random.Generator
     frozen: bool
     costs: Callable[[Architecture], Mapping[str, float]]
     say: Callable[[str], None]
 
-    def candidates(self) -> list[Candidate]:
-        """Return the candidates, the selected one first: finalists by their objective after training alone, then the
-        others by theirs with shared weights; equals keep their order.
+    def run(self) -> Selected:
+        """Score the candidates, train finalists and controls, and return them.
 
         Where the weights changed from round to round, candidates and finalists come from all rounds in turn:
         scores of different rounds are not comparable, and the last rounds contain mostly variants of one
@@ -80,47 +76,77 @@ class Selection:
         sources = self._sources()
         scores = self.evaluator.evaluate_fully(list(sources))
         candidates = [
-            Candidate(
-                architecture, score.accuracy, self._value(architecture, score.values), source, values=score.values
-            )
+            Candidate(architecture, dict(score.values), self._value(architecture, score), source)
             for (architecture, source), score in zip(sources.items(), scores, strict=True)
         ]
-        candidates.sort(key=lambda candidate: -candidate.value)
+        candidates.sort(key=lambda candidate: candidate.rank)
         count = min(self.config.finalists, len(candidates))
         if count < 2:
-            return candidates
+            few = "there is one candidate only" if len(candidates) < 2 else f"select.finalists={self.config.finalists}"
+            return Selected(candidates, no_controls(f"no network was trained alone ({few})"))
         contenders = in_turn(candidates, self._group)[:count]
-        self.say(
-            f"the best of {len(candidates)} candidates has {scored(candidates[0].accuracy, candidates[0].value)} on "
-            f"the whole validation split; {count} finalists are trained alone, epochs of each: "
-            f"{self.config.finalist_epochs:g}, from "
-            + ("the shared weights" if self.config.finalist_start == "shared" else "scratch")
+        controls = draw_controls(
+            self.config,
+            self.space,
+            self.control_rng,
+            excess=lambda architecture: self.objective.excess(self.costs(architecture)),
+            score=self.evaluator.evaluate_fully,
+            value=self._value,
         )
-        finalists = list(self._trained(contenders))
+        for one in controls.left_out:
+            self.say(f"the hand-made reference {one['name']} is no control: {one['reason']}")
+        planned = rungs(count, self.config)
+        halving = Halving(planned, self.config.halving, self._train, self._value, self._tell(planned))
+        groups = [contenders, controls.references, controls.random]
+        self._announce(candidates, halving, [len(group) for group in groups])
+        finalists, controls.references, controls.random = halving.run(groups)
         chosen = {finalist.architecture for finalist in finalists}
         others = [candidate for candidate in candidates if candidate.architecture not in chosen]
-        return sorted(finalists, key=lambda finalist: -finalist.alone_value) + others
+        return Selected([*finalists, *others], controls, planned)
 
-    def _trained(self, contenders: list[Candidate]) -> Iterator[Candidate]:
-        """Yield each contender with its score after a short training alone."""
-        trained = self.evaluator.evaluate_alone(
-            [candidate.architecture for candidate in contenders],
-            self.config.finalist_epochs,
-            from_shared=self.config.finalist_start == "shared",
+    def _train(self, architectures: Sequence[Architecture], epochs: float, repeats: Sequence[int]) -> Iterable[Score]:
+        shared = self.config.finalist_start == "shared"
+        return self.evaluator.evaluate_alone(architectures, epochs, from_shared=shared, repeats=repeats)
+
+    def _announce(self, candidates: Sequence[Candidate], halving: Halving, groups: Sequence[int]) -> None:
+        """Say what is trained alone, and what it costs."""
+        finalists, *controls = groups
+        trained = f"{finalists} finalists" + (f" and {sum(controls)} controls" if sum(controls) else "")
+        sizes = zip(*halving.sizes(groups), strict=True)
+        plan = [
+            f"{sum(size)} for {rung.epochs:g} epoch{'' if rung.epochs == 1 else 's'}"
+            + (f" with {rung.seeds} seeds each" if rung.seeds > 1 else "")
+            for size, rung in zip(sizes, halving.rungs, strict=True)
+        ]
+        self.say(
+            f"the best of {len(candidates)} candidates has {scored(candidates[0].accuracy, candidates[0].value)} on "
+            f"the whole validation split; {trained} are trained alone, from "
+            + ("the shared weights" if self.config.finalist_start == "shared" else "scratch")
+            + f": {', then '.join(plan)}; {halving.epochs(groups):g} epochs in total"
         )
-        for number, (candidate, score) in enumerate(zip(contenders, trained, strict=True), 1):
-            if score.failed:  # counts against the architecture, does not end the run
-                self.say(f"a finalist gets the lowest score: {score.failed}")
-            value = self._value(candidate.architecture, score.values)
-            self.say(
-                f"finalist {number}/{len(contenders)}: {scored(score.accuracy, value)} alone, "
-                f"{scored(candidate.accuracy, candidate.value)} with shared weights  "
-                f"{self.space.text(candidate.architecture)}"
-            )
-            yield replace(candidate, alone=score.accuracy, alone_value=value, alone_values=score.values)
 
-    def _value(self, architecture: Architecture, values: Mapping[str, float]) -> float:
-        return self.objective(architecture, {**self.evaluator.costs(architecture), **values}, final=True)
+    def _tell(self, planned: Sequence[Rung]) -> Callable[[int, int, int, Candidate], None]:
+        def tell(group: int, number: int, count: int, one: Candidate) -> None:
+            last = one.trained[-1]
+            rung = f"rung {last.rung}/{len(planned)}, " if len(planned) > 1 else ""
+            who = f"{rung}{KINDS[group]} {number}/{count}"
+            for score in last.scores:
+                if score.failed:  # counts against the architecture, does not end the run
+                    self.say(f"{who} ranks last: {score.failed}")
+            several = ""
+            if len(last.scores) > 1:
+                several = f" (mean of {', '.join(f'{score.accuracy:.4f}' for score in last.scores)})"
+            self.say(
+                f"{who}: {scored(last.accuracy, last.value)}{several} alone, "
+                f"{scored(one.accuracy, one.value)} with shared weights  "
+                + (f"{one.name}: " if one.source == "reference" else "")
+                + self.space.text(one.architecture)
+            )
+
+        return tell
+
+    def _value(self, architecture: Architecture, score: Score) -> float:
+        return self.objective(architecture, {**self.evaluator.costs(architecture), **score.values}, final=True)
 
     def _recorded_value(self, row: Mapping[str, str]) -> float:
         """Return the objective of a row of history.csv."""
@@ -172,22 +198,3 @@ class Selection:
             f"no architecture that was scored is within {', '.join(broken)}: raise a limit, or give a space of cheaper "
             "networks"
         )
-
-
-def in_turn(items: Iterable[T], group: Callable[[T], object]) -> list[T]:
-    """Return the first of each group in order of appearance, then the second of each, and so on."""
-    groups: dict[object, list[T]] = {}
-    for item in items:
-        groups.setdefault(group(item), []).append(item)
-    missing = object()
-    turns = zip_longest(*groups.values(), fillvalue=missing)
-    return [item for turn in turns for item in turn if item is not missing]  # type: ignore[misc]
-
-
-def distinct(rows: Iterable[Mapping[str, str]]) -> Iterator[Mapping[str, str]]:
-    """Yield the first row of each architecture."""
-    seen: set[str] = set()
-    for row in rows:
-        if row["architecture"] not in seen:
-            seen.add(row["architecture"])
-            yield row

@@ -57,15 +57,20 @@ def tell_result(folder: RunFolder, result: dict[str, Any], data: ImageData | Non
     if best["objective"] is not None and best["objective"] != best["search_accuracy"]:
         say(f"objective ({', '.join(deciding(result['objective']['terms']))}): {best['objective']:.4f}")
     if best["test_accuracy"] is not None:
-        say(f"retrained from scratch: validation {best['valid_accuracy']:.4f}, test {best['test_accuracy']:.4f}")
+        chose = (
+            "" if result["stopped_by"] == "architecture" else " (optimistic: these images also chose the architecture)"
+        )
+        say(f"retrained from scratch: test {best['test_accuracy']:.4f}, validation {best['valid_accuracy']:.4f}{chose}")
+    if "verdict" in result:
+        say(f"verdict: {result['verdict']['text']}")
     if data is None:
         say(f"compare it with other runs: {compare_command([folder.path], 'OTHER_RUNS')}")
     _warn_of_fallback(folder, data)
 
 
-def scored(accuracy: float, value: float) -> str:
-    """Format a score: the accuracy, and the objective before it where that is another number."""
-    return f"{accuracy:.4f}" if value == accuracy else f"objective {value:.4f} (accuracy {accuracy:.4f})"
+def scored(accuracy: float, value: float | None) -> str:
+    """Format a score: the accuracy, and the objective before it where that is another number; None: not known."""
+    return f"{accuracy:.4f}" if value in (None, accuracy) else f"objective {value:.4f} (accuracy {accuracy:.4f})"
 
 
 def rounded(size: int | None) -> str:

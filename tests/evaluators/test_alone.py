@@ -6,7 +6,7 @@ import torch
 from rlnas.children.supernet import Supernet
 from rlnas.children.weights import named_tensors
 from rlnas.evaluators import Score
-from rlnas.evaluators.alone import ShortTraining, train_shortly
+from rlnas.evaluators.alone import Alone, ShortTraining, seed_of, train_shortly
 from rlnas.evaluators.measures import LOG_LIKELIHOOD_FLOOR
 from rlnas.spaces import NasrlSpace
 
@@ -27,7 +27,7 @@ def graphs(graph_of):
 def alone(data):
     """alone(net, graph, epochs, from_shared=True): what was trained, and the score."""
 
-    def make(net, graph, epochs, from_shared=True, stopped=lambda: False) -> tuple[Supernet | None, Score]:
+    def make(net, graph, epochs, from_shared=True, stopped=lambda: False, repeat=0) -> tuple[Supernet | None, Score]:
         net.weights.ensure(graph)
         trained = []
 
@@ -38,7 +38,7 @@ def alone(data):
 
         weights = net.weights.state_dict() if from_shared else None
         common = ShortTraining(net.config, data, True, net.execution, 3, epochs, weights, score)
-        found = train_shortly(common, graph, stopped)
+        found = train_shortly(common, Alone(graph, repeat), stopped)
         return (trained or [None])[0], found
 
     return make
@@ -90,6 +90,17 @@ def test_every_graph_trains_on_the_same_batches(supernet, graphs, alone):
     assert torch.equal(nets[0].batches.augment_stream.get_state(), nets[1].batches.augment_stream.get_state())
     again, _ = alone(supernet(dropout=0.3), graphs[0], 1)
     assert same(named_tensors(again.weights), named_tensors(nets[0].weights))
+
+
+def test_another_repeat_differs_in_weights_and_batches_and_is_repeatable(supernet, graphs, alone):
+    nets = [alone(supernet(), graphs[0], 1, from_shared=False, repeat=repeat)[0] for repeat in (0, 1, 2, 1)]
+    weights = [named_tensors(net.weights) for net in nets]
+    assert same(weights[1], weights[3])
+    assert not any(same(weights[one], weights[other]) for one, other in ((0, 1), (0, 2), (1, 2)))
+    assert not torch.equal(nets[0].batches.order, nets[1].batches.order)
+    starts = [seed_of(3, repeat) for repeat in (0, 1, 2)]
+    assert starts[0] == 3
+    assert len(set(starts)) == 3
 
 
 def test_one_that_diverges_is_a_score_with_a_reason(supernet, graphs, alone):

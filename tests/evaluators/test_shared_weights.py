@@ -16,7 +16,7 @@ from rlnas.config.schema import SharedWeightsConfig
 from rlnas.data import Images
 from rlnas.errors import Diverged, RlnasError
 from rlnas.evaluators import SharedWeightsEvaluator, shared_weights
-from rlnas.evaluators.alone import train_shortly
+from rlnas.evaluators.alone import Alone, train_shortly
 from rlnas.execution.settings import Execution
 from rlnas.executors import LocalExecutor
 from rlnas.networks.graph import Graph, cost
@@ -504,11 +504,20 @@ def test_alone_does_not_depend_on_the_number_of_threads_or_the_company(evaluator
         for threads, chosen in ((1, ARCHITECTURES), (3, ARCHITECTURES), (2, ARCHITECTURES[::-1])):
             torch.set_num_threads(threads)
             scored = evaluator(executor=LocalExecutor(threads))
-            found.append(accuracies(scored.evaluate_alone(chosen, 2, from_shared=from_shared)))
+            repeats = [ARCHITECTURES.index(one) % 3 for one in chosen]
+            found.append(accuracies(scored.evaluate_alone(chosen, 2, from_shared=from_shared, repeats=repeats)))
     finally:
         torch.set_num_threads(before)
     assert found[0] == found[1] == found[2][::-1]
     assert len(set(found[0])) > 1
+
+
+def test_repeats_are_other_trainings_and_0_is_the_default(evaluator):
+    scored, one = evaluator(), ARCHITECTURES[1]
+    several = accuracies(scored.evaluate_alone([one] * 5, 2, from_shared=False, repeats=[0, 1, 2, 3, 1]))
+    assert several[1] == several[4]
+    assert len(set(several[:4])) > 1
+    assert several[0] == accuracies(scored.evaluate_alone([one], 2, from_shared=False))[0]
 
 
 def test_alone_is_the_work_of_the_executor_on_a_copy(evaluator):
@@ -524,7 +533,7 @@ def test_alone_is_the_work_of_the_executor_on_a_copy(evaluator):
     remembered = scored.evaluate(ARCHITECTURES)
     before, version = {n: p.clone() for n, p in scored.supernet.weights.named_parameters()}, scored.version
     found = list(scored.evaluate_alone(ARCHITECTURES[:2], 2))
-    assert asked == [(train_shortly, [scored.networks.graph(one) for one in ARCHITECTURES[:2]])]
+    assert asked == [(train_shortly, [Alone(scored.networks.graph(one)) for one in ARCHITECTURES[:2]])]
     assert all(torch.equal(before[name], p) for name, p in scored.supernet.weights.named_parameters())
     assert scored.version == version
     assert accuracies(scored.evaluate(ARCHITECTURES)) == accuracies(remembered)

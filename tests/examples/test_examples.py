@@ -32,6 +32,7 @@ SMALL = (
     "select.from_policy=2",
     "select.from_history=2",
     "select.finalists=2",
+    "select.controls=0",
     "retrain.epochs=1",
     "progress=off",
 )

@@ -44,6 +44,8 @@ def test_a_network_run(old: Path) -> None:
     assert ">objective</th>" not in html
     assert "The accuracy decides" in html
     assert "Not drawn" not in html
+    assert "Controls" not in html
+    assert "Verdict" not in html
 
 
 def test_a_table_run(old: Path) -> None:
@@ -113,3 +115,5 @@ def test_the_reward_of_an_old_run_is_an_objective(reward: dict[str, Any], terms:
         assert modernized({"space": space})["space"] == space
     new = {"objective": {"terms": {"mine": 1.0}}, "reward": {"scale": "rank"}}
     assert modernized(new) == new
+    assert modernized({"select": {"finalists": 3}}) == {"select": {"halving": 1, "last_seeds": 1, "finalists": 3}}
+    assert modernized({"select": {"halving": 2}})["select"] == {"halving": 2, "last_seeds": 1}

@@ -139,6 +139,10 @@ def test_children_trained_from_scratch_are_searched(controller: str, tmp_path: P
     known = {row["architecture"]: row["accuracy"] for row in rows}
     assert all(row["accuracy"] == known[row["architecture"]] for row in rows)
     assert not (folder / "report.html").exists()
+    random = next(one for one in result["verdict"]["comparisons"] if one["kind"] == "random")
+    assert random["found"] == float(best["accuracy"])  # scored as every architecture was
+    assert random["control"] == max(one["accuracy"] for one in result["controls"] if one["kind"] == "random")
+    assert "last_seeds" not in result["verdict"]["text"]
 
 
 def test_a_controller_that_diverges_names_round_and_option(tmp_path: Path) -> None:

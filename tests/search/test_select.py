@@ -8,7 +8,8 @@ from rlnas.errors import RlnasError
 from rlnas.evaluators import Score, SelectingEvaluator
 from rlnas.objective import Objective
 from rlnas.runs.tables import HISTORY, Table
-from rlnas.search.select import Selection, distinct, in_turn
+from rlnas.search.candidates import distinct, in_turn
+from rlnas.search.select import Selection
 from rlnas.spaces import NasrlSpace
 
 SPACE = NasrlSpace(2, ("conv1x1", "conv3x3", "max_pool3x3"))  # nine architectures
@@ -39,7 +40,7 @@ class Known(SelectingEvaluator):
     def values(self, architecture, accuracy, nats):
         return {"accuracy": accuracy} if nats is None else {"accuracy": accuracy, "log_likelihood": nats[architecture]}
 
-    def evaluate_alone(self, architectures, epochs, *, from_shared=True):
+    def evaluate_alone(self, architectures, epochs, *, from_shared=True, repeats=None):
         self.started.add("shared" if from_shared else "scratch")
         for architecture in architectures:
             self.trained.append((architecture, epochs))
@@ -88,18 +89,19 @@ def choose(history, policy=(), frozen=False, alone=None, terms=None, limits=None
     """The candidates and the evaluator that was asked."""
     evaluator, said = Known(alone or SHARED, *nats), []
     found = Selection(
-        SelectConfig(**config),
+        SelectConfig(**{"references": 0, "controls": 0, **config}),
         SPACE,
         Objective(ObjectiveConfig(terms or {"accuracy": 1.0}, limits or {}), SPACE),
         history,
         Policy(*policy),
         evaluator,
         rng=np.random.default_rng(0),
+        control_rng=np.random.default_rng(1),
         frozen=frozen,
         costs=lambda one: {"flops": FLOPS[one], "params": 10 * FLOPS[one]},
         say=said.append,
-    ).candidates()
-    return found, evaluator, said
+    ).run()
+    return found.candidates, evaluator, said
 
 
 def test_in_turn_by_hand():
@@ -283,3 +285,51 @@ def test_the_prior_of_flops_decides_among_equal_likelihoods(history):
     terms = {"log_likelihood": 1.0, "log_flops": 0.1}
     found, *_ = choose(rows, from_policy=0, finalists=1, terms=terms, nats=(same, same))
     assert [c.architecture for c in found] == [A, D, B]  # 900, 200 and 100 FLOPs
+
+
+# -- beside controls ---------------------------------------------------------------------------------------
+
+
+def test_a_better_control_is_trained_but_never_selected(history, monkeypatch):
+    everything = {SPACE.unrank(code): 0.05 for code in range(9)}
+    monkeypatch.setattr(
+        Known, "evaluate_fully", lambda self, every: [Score({"accuracy": everything[a]}) for a in every]
+    )
+    monkeypatch.setattr(SPACE, "references", lambda: {"hand": E, "costly": C}, raising=False)
+    alone = {one: 0.9 for one in everything} | {A: 0.2, B: 0.3, E: 0.99}
+    rows = [(1, A, 0.5), (1, B, 0.4)]
+    limits = {"flops": 900}
+    monkeypatch.setattr("tests.search.test_select.FLOPS", FLOPS | {C: 901})
+    monkeypatch.setattr(SPACE, "sample", lambda rng: (D, A, E)[int(rng.integers(3))], raising=False)
+    settings = {"from_policy": 0, "references": 2, "controls": 2, "limits": limits, "alone": alone}
+    found, evaluator, said = choose(history(*rows), finalists=2, **settings)
+    assert [(one.architecture, one.alone) for one in found] == [(B, 0.3), (A, 0.2)]
+    trained = [architecture for architecture, _ in evaluator.trained]
+    assert trained[:3] == [A, B, E]
+    assert len(set(trained)) == len(trained)
+    assert not {C} & set(trained)
+    assert any("costly is no control: beyond objective.limits: flops 901" in line for line in said)
+    assert any(line.startswith("reference 1/1: 0.9900 alone") and "hand: " in line for line in said)
+
+
+def test_nothing_is_trained_for_controls_alone(history):
+    _, evaluator, _ = choose(history((1, A, 0.5), (1, B, 0.4)), from_policy=0, finalists=1, controls=2)
+    assert evaluator.trained == []
+    _, evaluator, _ = choose(history((1, A, 0.5)), from_policy=0, finalists=3, controls=2)
+    assert evaluator.trained == []
+
+
+def test_what_it_costs_is_said_ahead(history):
+    rows = history((1, A, 0.5), (1, B, 0.4), (1, C, 0.3), (1, D, 0.2))
+    _, evaluator, said = choose(rows, from_policy=0, finalists=4, halving=2, finalist_epochs=0.5, last_seeds=2)
+    assert "4 for 0.5 epochs, then 2 for 1 epoch with 2 seeds each; 6 epochs in total" in said[0]
+    assert sum(epochs for _, epochs in evaluator.trained) == 6
+    assert "rung 2/2, finalist 1/2: 0.5000 (mean of 0.5000, 0.5000) alone" in said[-2]
+
+
+def test_a_failed_finalist_is_last_whatever_its_objective(history):
+    """A diverged training has no log-likelihood."""
+    rows = history((1, A, 0.5), (1, B, 0.4))
+    terms = {"accuracy": 1.0, "flops": -0.001}  # 0 accuracy of B at 100 FLOPs is more than 0.5 of A at 900
+    found, *_ = choose(rows, from_policy=0, finalists=2, terms=terms, alone={A: 0.5, B: None})
+    assert [(one.architecture, one.alone_value) for one in found] == [(A, pytest.approx(-0.4)), (B, None)]

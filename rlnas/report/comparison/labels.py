@@ -21,6 +21,9 @@ FREE = (
     "architecture",
     "data.when_missing",
     "retrain.checkpoint_epochs",
+    "select.references",
+    "select.controls",
+    "retrain.controls",
 )
 FREE_GROUPS = ("execution", "budget", "hydra")
 AFTER_THE_SEARCH = ("select", "retrain")  # of no effect over a table

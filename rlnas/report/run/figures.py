@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from rlnas.config.plain_data import flatten
 from rlnas.report import text
-from rlnas.report.run import curves, mosaics
+from rlnas.report.run import alone, curves, mosaics
 from rlnas.report.run.features import MOST_ROUNDS, links, sampled
 from rlnas.report.run.numbers import bands, is_share, value
 from rlnas.report.style import plain_style, to_svg
@@ -118,9 +118,17 @@ def _fixed(words: str) -> Callable[[Run], str]:
     return lambda run: words
 
 
+CONTROLS = "Controls"  # under its own section, beside the table
 LEARNT, CHOSEN, TRAINED = "What the search learnt", "What the controller chose", "Controller, training and time"
 
 ENTRIES = (
+    _Entry(
+        "alone",
+        CONTROLS,
+        lambda run: bool(alone.rungs(run)) and bool(alone.trained(run.result.get("controls") or [])),
+        alone.figure,
+        alone.caption,
+    ),
     _Entry("accuracy", LEARNT, _searched, curves.accuracy, _accuracy_caption),
     _Entry("reward", LEARNT, lambda run: _searched(run) and not same_reward(run), curves.reward, _reward_caption),
     _Entry("best", LEARNT, _searched, curves.best, _best_caption),

@@ -9,8 +9,9 @@ from rlnas.config.plain_data import flatten
 from rlnas.config.quoting import shown, without_home
 from rlnas.objective import deciding
 from rlnas.report import text
+from rlnas.report.run import alone
 from rlnas.report.run.drawing import Row, is_chain, name, skips
-from rlnas.report.run.figures import Plot
+from rlnas.report.run.figures import CONTROLS, Plot
 from rlnas.report.run.numbers import value
 from rlnas.report.style import inline
 from rlnas.report.template import render
@@ -18,6 +19,7 @@ from rlnas.runs.commands import EPOCHS, compare_with_others, load_code, retrain_
 from rlnas.runs.reader import Run, number
 
 MOST_CANDIDATES = 50
+NARROW = {CONTROLS: "max-width: 560px"}  # style of a figure that has no other beside it
 SOURCES = {"history": "history", "policy": "final policy", "random": "drawn uniformly"}
 
 
@@ -33,7 +35,10 @@ def write_page(
     """
     groups: dict[str, list[dict[str, Any]]] = {}
     for plot in plots:
-        shown_plot = {"inline": inline(plot.svg, plot.name, plot.alt), "caption": plot.caption}
+        shown_plot = {
+            "inline": inline(plot.svg, plot.name, plot.alt, NARROW.get(plot.group, "")),
+            "caption": plot.caption,
+        }
         groups.setdefault(plot.group, []).append(shown_plot)
     return render(
         "run",
@@ -49,6 +54,8 @@ def write_page(
         gap=gap,
         architecture=(run.best or {}).get("architecture"),
         drawing=_drawing(*drawing) if drawing else None,
+        control_plots=groups.pop(CONTROLS, []),
+        controls=alone.section(run),
         groups=groups,
         candidates=_candidates(run),
         again=_again(run) if run.best else None,
@@ -122,7 +129,8 @@ def _tiles(run: Run) -> list[dict[str, Any]]:
     elif best and (run.retrained or run.shares_weights):
         how = "retrained from scratch" if run.retrained else "not retrained"
         tiles += [("test accuracy", text.percent(best.get("test_accuracy")), how)]
-        tiles += [("validation accuracy", text.percent(best.get("valid_accuracy")), how)]
+        chose = ", optimistic: these images also chose the architecture" if run.retrained and _chose(run) else ""
+        tiles += [("validation accuracy", text.percent(best.get("valid_accuracy")), how + chose)]
     if best and run.table is None:
         how = "with shared weights" if run.shares_weights else f"by evaluator {run.evaluator}"
         tiles += [("search accuracy", value(run, number(best.get("search_accuracy"))), how)]
@@ -152,6 +160,11 @@ def _tiles(run: Run) -> list[dict[str, Any]]:
         {"name": name, "value": amount, "more": more, "main": main and place == 0}
         for place, (name, amount, more) in enumerate(tiles)
     ]
+
+
+def _chose(run: Run) -> bool:
+    """Whether the validation images served the choice of the architecture."""
+    return bool(run.result.get("candidates"))
 
 
 def _power(size: str) -> str | Markup:
@@ -199,11 +212,12 @@ def _candidates(run: Run) -> dict[str, Any] | None:
     shared = run.shares_weights
     terms = deciding(run.objective.get("terms") or {})
     other = terms not in ([], ["accuracy"])  # else a column of the objective would repeat the accuracy
-    columns: list[tuple[str, str, list[Any]]] = [
+    alones = [_share(item.get("alone_accuracy")) for item in candidates]
+    columns: list[tuple[str, str, Sequence[Any]]] = [
         ("place", "whole", [f"{place + 1}{' (found)' if place in own else ''}" for place in range(len(candidates))]),
         ("objective", "number", [_number(item.get("objective")) if other else "" for item in candidates]),
         *_measured(candidates, terms),
-        ("accuracy alone" if other else "alone", "number", [_share(item.get("alone_accuracy")) for item in candidates]),
+        *(alone.columns(run, candidates) or [("accuracy alone" if other else "alone", "number", alones)]),
         (
             "shared weights" if shared and not other else "accuracy",
             "number",
@@ -226,6 +240,7 @@ def _candidates(run: Run) -> dict[str, Any] | None:
         caption = (
             f"Measured on the whole validation split. {subject} decides: of the finalists after training alone for a "
             "short time, of the others with the final shared weights."
+            " All of them chose the found architecture, whose own number is therefore optimistic."
         )
     elif other:
         caption = f"{subject} decides."
