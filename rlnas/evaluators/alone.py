@@ -74,7 +74,7 @@ def train_shortly(common: ShortTraining, graph: Graph, stopped: Callable[[], boo
     """
     start = time.perf_counter()
     alone = Supernet(
-        replace(common.config, restart_epochs=common.epochs, architectures_per_step=1),
+        replace(common.config, restart_epochs=common.epochs, architectures_per_step=1, average_epochs=0.0),
         common.data,
         track_statistics=common.track_statistics,
         # one thread each: several may train at once, and results must not depend on how many

@@ -1,7 +1,7 @@
 """The search loop: train the shared weights, score a batch of architectures, update the controller, record it.
 
 A controller calls `boundary` before each batch. It closes a complete round (row, checkpoint) and opens the next
-(trains the shared weights on architectures sampled from the controller).
+(trains the shared weights on architectures sampled from the controller, or on random ones).
 """
 
 import time
@@ -21,6 +21,7 @@ from rlnas.search.recorder import Recorder
 from rlnas.search.statistics import diversity, feature_mean, mean
 from rlnas.seeding import global_rng_state, numpy_stream, set_global_rng_state
 from rlnas.spaces import Architecture, Space
+from rlnas.spaces.fair import random_samples
 
 
 class Rounds:
@@ -60,7 +61,7 @@ class Rounds:
         self.stopped_by = recorder.allowed_by
         self._open = False
         self._first_row = 0  # of the open round, in history
-        self._sampled: list[Architecture] = []  # architectures that the open round's training used
+        self._sampled: list[Architecture] = []  # controller's samples that the open round's training used
         self._training: Training | None = None  # of the open round
         self._rng: dict[str, Any] | None = None  # to restore at the next boundary
         self._before: dict[str, float] = {}
@@ -88,13 +89,14 @@ class Rounds:
             self._close_round()  # the budget ended within a round
 
     def warm_up(self) -> None:
-        """Train the shared weights on uniformly random architectures before the controller starts (one-shot)."""
+        """Train the shared weights on random architectures before the controller starts (one-shot)."""
         while self.warm_epochs < self.config.warmup_epochs and not self._out_of_time():
             rng = numpy_stream(self.seed, f"warmup/{self.warm_epochs}")
             what = f"warm-up epoch {self.warm_epochs + 1}"
 
             def draw(count: int, rng: Any = rng, what: str = what) -> Iterable[Architecture]:
-                return self.progress.track([self.space.sample(rng) for _ in range(count)], count, what)
+                drawn = random_samples(self.space, rng, count, self.config.warmup_sampling)
+                return self.progress.track(drawn, count, what)
 
             with self.clock.phase("warmup"):
                 training = self._train(draw, self.warm_epochs + 1, what)
@@ -138,17 +140,22 @@ class Rounds:
             raise Diverged(f"{what}: {error}") from error
 
     def _open_round(self) -> None:
-        """Train the shared weights on architectures sampled from the controller (ENAS, section 2.2)."""
+        """Train the shared weights, by default on architectures sampled from the controller (ENAS, section 2.2)."""
         number = self.round + 1
         self.recorder.round = number
         self._first_row = len(self.recorder.history)
         self._before = self.clock.read()
         self._open, self._sampled = True, []
 
+        rng = numpy_stream(self.seed, f"training/{number}")
+
         def draw(count: int) -> Iterable[Architecture]:
-            with self.clock.phase("controller"):
-                self._sampled = self.controller.sample(count)
-            return self.progress.track(self._sampled, count, f"round {number}")
+            if self.config.sampling == "controller":
+                with self.clock.phase("controller"):
+                    drawn = self._sampled = self.controller.sample(count)
+            else:
+                drawn = random_samples(self.space, rng, count, self.config.sampling)
+            return self.progress.track(drawn, count, f"round {number}")
 
         with self.clock.phase("child"):
             epoch = self.config.warmup_epochs + number * self.config.epochs_per_round
