@@ -17,8 +17,9 @@ from rlnas.runs.clock import Clock
 from rlnas.runs.progress import Progress
 from rlnas.runs.tables import Table
 from rlnas.search.budget import UNLIMITED, BudgetSpent
+from rlnas.search.collapse import Collapse
 from rlnas.search.recorder import Recorder
-from rlnas.search.statistics import diversity, feature_mean, mean
+from rlnas.search.statistics import diversity, feature_mean, mean, operator_shares, standard_gap, unique_share
 from rlnas.seeding import global_rng_state, numpy_stream, set_global_rng_state
 from rlnas.spaces import Architecture, Space
 from rlnas.spaces.fair import random_samples
@@ -43,6 +44,7 @@ class Rounds:
         clock: Clock,
         progress: Progress,
         seed: int,
+        collapse: Collapse,
         checkpoint: Callable[[dict[str, Any]], None],
     ):
         self.config = config
@@ -55,6 +57,7 @@ class Rounds:
         self.clock = clock
         self.progress = progress
         self.seed = seed
+        self.collapse = collapse
         self.checkpoint = checkpoint
         self.round = 0  # closed rounds
         self.warm_epochs = 0
@@ -176,19 +179,27 @@ class Rounds:
         spent = {name: seconds - self._before.get(name, 0.0) for name, seconds in now.items()}
         training = self._training
         penalties = [recorder.objective.penalty(architecture) for architecture in scored]
+        rewards = [recorder.value(*pair) for pair in zip(control, scores, strict=True)]
+        reward = mean([float(row["reward"]) for row in rows])
+        pools, identities = operator_shares(space, drawn) or (None, None)
         row = {
             "round": self.round,
             "epoch": training.epoch if training else None,
             "child_loss": training.loss if training else None,
             "learning_rate": training.learning_rate if training else None,
             "architectures": len(recorder.history),
-            "reward_mean": mean([float(row["reward"]) for row in rows]),
+            "reward_mean": reward,
             "accuracy_mean": mean([float(row["accuracy"]) for row in rows]),
             "accuracy_best": recorder.best_accuracy,
             "random_accuracy_mean": mean([score.accuracy for score in scores]),
-            "random_reward_mean": mean([recorder.value(*pair) for pair in zip(control, scores, strict=True)]),
+            "random_reward_mean": mean(rewards),
+            "random_reward_gap": standard_gap(reward, rewards),
             "entropy": diversity(space, drawn),
             "skip_rate": feature_mean(space, drawn, "skip_rate"),
+            "unique_share": unique_share(scored),
+            "unique_share_total": unique_share(recorder.scored),
+            "pool_share": pools,
+            "identity_share": identities,
             "skip_penalty_mean": mean(penalties),
             "seconds_child": round(spent.get("child", 0.0), 4),
             "seconds_evaluation": round(spent.get("evaluation", 0.0), 4),
@@ -197,7 +208,10 @@ class Rounds:
         }
         with self.clock.phase("rest"):
             self.table.append([row])
-            self.progress.round_closed(row, len(rows), self._done_share(), self.controller.logged())
+            done = self._done_share()
+            self.progress.round_closed(row, len(rows), done, self.controller.logged())
+            for text in self.collapse.notice(row, len(rows), done):
+                self.progress.say(f"warning: {text}")
 
     # -- budgets -----------------------------------------------------------------------------------------
 
@@ -233,11 +247,13 @@ class Rounds:
             "rng": global_rng_state(),
             "history_rows": len(self.recorder.history),
             "rounds_rows": len(self.table),
+            "warnings": list(self.collapse.warnings),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
         """Restore what `state` returned; the tables were truncated to it when they were opened."""
         self.round, self.warm_epochs = state["round"], state["warm_epochs"]
+        self.collapse.warnings = list(state["warnings"])
         self.evaluator.restore(state["evaluator"])
         self.controller.restore(state["controller"])
         self._rng = state["rng"]

@@ -4,13 +4,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from rlnas.config.schema import BudgetConfig, ControllerConfig, ObjectiveConfig, SearchConfig
+from rlnas.config.schema import BudgetConfig, Config, ControllerConfig, ObjectiveConfig, SearchConfig
 from rlnas.controllers import Problem, make_controller
 from rlnas.evaluators import Evaluator, Score, Training
 from rlnas.objective import Objective
 from rlnas.runs.clock import Clock
 from rlnas.runs.progress import Progress
 from rlnas.runs.tables import HISTORY, ROUNDS, Table
+from rlnas.search.collapse import Collapse
 from rlnas.search.recorder import Recorder
 from rlnas.search.rounds import Rounds
 from rlnas.spaces import Architecture, Space
@@ -53,10 +54,12 @@ def search(
     controller: ControllerConfig | None = None,
     seed: int = 0,
     saved: dict[str, Any] | None = None,
+    policy: bool = False,
 ) -> Rounds:
     """Run a whole search, or from a state of `checkpoints`; its tables are closed then.
 
     options, budget: changes of SearchConfig (no warm-up, ten architectures a round) and BudgetConfig (two rounds).
+    policy: of Collapse.
     """
     config = SearchConfig(**{"warmup_epochs": 0, "architectures_per_round": 10, **(options or {})})
     limits = BudgetConfig(**{"rounds": 2, **(budget or {})})
@@ -65,6 +68,8 @@ def search(
     table = Table(folder / "rounds.csv", ROUNDS, keep=rows.get("rounds_rows", 0))
     recorder = Recorder(evaluator, objective, "none", history, clock, config, limits)
     chosen = controller or ControllerConfig(algorithm="random")
+    made = make_controller(chosen, Problem(space, recorder, seed))
+    everything = Config(seed=seed, controller=chosen, search=config, budget=limits)
     checkpoints: list[dict[str, Any]] = []
     rounds = Rounds(
         config,
@@ -72,11 +77,12 @@ def search(
         space=space,
         recorder=recorder,
         evaluator=evaluator,
-        controller=make_controller(chosen, Problem(space, recorder, seed)),
+        controller=made,
         table=table,
         clock=clock,
         progress=Lines(),
         seed=seed,
+        collapse=Collapse(everything, space, policy=policy),
         checkpoint=checkpoints.append,
     )
     rounds.checkpoints = checkpoints  # type: ignore[attr-defined]
