@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from rlnas.children.average import AverageWeights
 from rlnas.children.batches import Batches
 from rlnas.children.network import Noise
 from rlnas.children.norm import train_mode
@@ -66,7 +67,15 @@ class Supernet:
         noise = Noise(config.dropout, config.drop_path, torch_stream(seed, f"{purpose}/noise", execution.device))
         sgd = Sgd(config.momentum, config.weight_decay, config.clip, config.label_smoothing)
         self.trainer = Trainer(self.weights, self.batches, noise, sgd)
+        self.average: AverageWeights | None = None
+        if config.average_epochs:
+            self.average = AverageWeights(self.weights, config.average_epochs * self.batches.per_epoch)
         self.version = 0
+
+    @property
+    def scored(self) -> Weights:
+        """The weights to score with: their moving average if `child.average_epochs` is set, else those trained."""
+        return self.weights if self.average is None else self.average.weights
 
     @property
     def epoch(self) -> float:
@@ -102,6 +111,8 @@ class Supernet:
         for _ in range(steps):
             chosen = list(itertools.islice(supply, self.config.architectures_per_step))
             total += self.trainer.step(chosen, self.learning_rate(self.trainer.steps))
+            if self.average is not None:
+                self.average.update()
         self.version += 1
         loss = float(total) / max(steps, 1)  # read once, to avoid a synchronisation in each step
         if not math.isfinite(loss):
@@ -113,9 +124,12 @@ class Supernet:
 
     def state(self) -> dict[str, Any]:
         """Return all that the next training depends on."""
-        return {"trainer": self.trainer.state(), "version": self.version}
+        average = {} if self.average is None else {"average": self.average.state()}
+        return {"trainer": self.trainer.state(), "version": self.version, **average}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Restore what `state` returned."""
         self.trainer.restore(state["trainer"])
+        if self.average is not None:
+            self.average.restore(state["average"])
         self.version = state["version"]

@@ -127,6 +127,7 @@ class ChildConfig:
     label_smoothing: float = ranged(0.0, 0, 0.9)
     dropout: float = ranged(0.1, 0, 0.9)
     drop_path: float = ranged(0.0, 0, 0.9)
+    average_epochs: float = ranged(0.0, 0)
 
 
 @dataclass
@@ -230,6 +231,8 @@ class SearchConfig:
     warmup_epochs: int = ranged(4, 0)
     epochs_per_round: float = ranged(1.0, 0)
     architectures_per_round: int = ranged(100, 1)
+    sampling: str = one_of("controller", "controller", "uniform", "fair")
+    warmup_sampling: str = one_of("uniform", "uniform", "fair")
     random_control: int = ranged(10, 0, 10000)
 
 

@@ -96,7 +96,7 @@ def train_shortly(common: ShortTraining, item: Alone, stopped: Callable[[], bool
     """
     start, graph = time.perf_counter(), item.graph
     alone = Supernet(
-        replace(common.config, restart_epochs=common.epochs, architectures_per_step=1),
+        replace(common.config, restart_epochs=common.epochs, architectures_per_step=1, average_epochs=0.0),
         common.data,
         track_statistics=common.track_statistics,
         # one thread each: several may train at once, and results must not depend on how many

@@ -35,6 +35,8 @@ class SharedWeightsEvaluator(SelectingEvaluator):
     scored on the same ones. A different draw for each child would add about three points of noise at 128 images, more
     than the differences between children. Scores are cached by (architecture, version).
 
+    Children are scored with the averaged weights where `child.average_epochs` is set (`Supernet.scored`).
+
     The batch order depends only on the content of the images. Batch statistics and racing need batches that are
     samples of the split: in files sorted by class a batch holds only some of the classes.
 
@@ -113,7 +115,7 @@ class SharedWeightsEvaluator(SelectingEvaluator):
         """
         form = self.networks.graph if from_shared else self.networks.standalone
         graphs = [form(architecture) for architecture in architectures]
-        weights = self.supernet.weights
+        weights = self.supernet.scored
         if from_shared:
             for graph in graphs:
                 weights.ensure(graph)
@@ -184,7 +186,7 @@ class SharedWeightsEvaluator(SelectingEvaluator):
         (rlnas.evaluators.racing).
         """
         for graph in graphs:
-            supernet.weights.ensure(graph)
+            supernet.scored.ensure(graph)
         stages = [[batch] for batch in batches] if error else [batches]
         tests = max(1, len(graphs) * (len(graphs) - 1) * (len(stages) - 1))
         parts: list[list[NDArray[np.float32]]] = [[] for _ in graphs]  # answers of each, (2, images of a stage)
@@ -208,7 +210,7 @@ class SharedWeightsEvaluator(SelectingEvaluator):
         self, supernet: Supernet, graphs: list[Graph], batches: list[tuple[Tensor, Tensor]]
     ) -> Iterator[tuple[list[int], NDArray[np.float32], float]]:
         """Yield for each merged pass its graphs, their `answers` (graphs, 2, images), and seconds a graph."""
-        weights, execution = supernet.weights, supernet.execution
+        weights, execution = supernet.scored, supernet.execution
         largest = max(len(labels) for _, labels in batches)
         if self.config.norm == "recalibrate":
             largest = max(largest, min(self.config.batch_size, len(self.data.train)))
@@ -226,7 +228,7 @@ class SharedWeightsEvaluator(SelectingEvaluator):
     @contextmanager
     def _normalising(self, supernet: Supernet, merged: Merged) -> Iterator[BeforeNode | None]:
         """Apply the configured BN policy to the nodes of `merged`."""
-        weights = supernet.weights
+        weights = supernet.scored
         if self.config.norm == "recalibrate":
             with recalibrated(weights, merged, self._training_batches(supernet)) as before:
                 yield before

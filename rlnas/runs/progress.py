@@ -88,8 +88,8 @@ class Progress:
         control = "" if row["random_reward_mean"] is None else f" (random {row['random_reward_mean']:.4f})"
         self.say(
             f"round {row['round']}{loss}  reward {row['reward_mean']:.4f}{control}  best so far "
-            f"{row['accuracy_best']:.4f}  entropy {row['entropy']:.3f}  {speed:.1f} children/s  "
-            f"ETA {_clock(remaining)}"
+            f"{row['accuracy_best']:.4f}  entropy {row['entropy']:.3f}  unique {row['unique_share']:.2f}  "
+            f"{speed:.1f} children/s  ETA {_clock(remaining)}"
         )
         if self._bar is not None and self._search is not None:
             self._bar.update(self._search, completed=done, note=f"best {row['accuracy_best']:.4f}")

@@ -13,6 +13,7 @@ import numpy as np
 
 from rlnas.config.schema import Config
 from rlnas.controllers import Controller, Problem, make_controller
+from rlnas.controllers.strategy import StrategyController
 from rlnas.data import load_data
 from rlnas.data.record import check_same_data, data_record
 from rlnas.evaluators import SelectingEvaluator
@@ -29,6 +30,7 @@ from rlnas.runs.folder import RunFolder
 from rlnas.runs.leftovers import SHARED_WEIGHTS
 from rlnas.runs.progress import Progress
 from rlnas.search import words
+from rlnas.search.collapse import Collapse
 from rlnas.search.controls import scored_controls
 from rlnas.search.final import Final
 from rlnas.search.findings import (
@@ -185,6 +187,7 @@ class Job:
             clock=self.clock,
             progress=self.progress,
             seed=config.seed,
+            collapse=Collapse(config, self.space, policy=not isinstance(controller, StrategyController)),
             checkpoint=self._checkpoint_search,
         )
         if self.folder.saved is not None:
@@ -212,6 +215,7 @@ class Job:
             "objective": found.value,
             "architecture": self.space.text(found.architecture),
             "stopped_by": rounds.stopped_by,
+            "warnings": rounds.collapse.warnings,
             "about": about,
             "about_best": {**truth(self.space, found.architecture), **about_best},
         }
@@ -256,6 +260,7 @@ class Job:
             "objective": None,
             "architecture": self.space.text(architecture),
             "stopped_by": "architecture",
+            "warnings": [],
             "about": {},
             "about_best": {},
         }
@@ -322,6 +327,7 @@ class Job:
         }
         result = {"space": space, "objective": dataclasses.asdict(config.objective), **found["about"], "best": best}
         result |= {"candidates": found["candidates"], **found.get("compared", {}), "stopped_by": found["stopped_by"]}
+        result["warnings"] = found["warnings"]
         if data is None:
             return result
         return {

@@ -1,7 +1,7 @@
 """The search loop: train the shared weights, score a batch of architectures, update the controller, record it.
 
 A controller calls `boundary` before each batch. It closes a complete round (row, checkpoint) and opens the next
-(trains the shared weights on architectures sampled from the controller).
+(trains the shared weights on architectures sampled from the controller, or on random ones).
 """
 
 import time
@@ -17,10 +17,12 @@ from rlnas.runs.clock import Clock
 from rlnas.runs.progress import Progress
 from rlnas.runs.tables import Table
 from rlnas.search.budget import UNLIMITED, BudgetSpent
+from rlnas.search.collapse import Collapse
 from rlnas.search.recorder import Recorder
-from rlnas.search.statistics import diversity, feature_mean, mean
+from rlnas.search.statistics import diversity, feature_mean, mean, operator_shares, standard_gap, unique_share
 from rlnas.seeding import global_rng_state, numpy_stream, set_global_rng_state
 from rlnas.spaces import Architecture, Space
+from rlnas.spaces.fair import random_samples
 
 
 class Rounds:
@@ -42,6 +44,7 @@ class Rounds:
         clock: Clock,
         progress: Progress,
         seed: int,
+        collapse: Collapse,
         checkpoint: Callable[[dict[str, Any]], None],
     ):
         self.config = config
@@ -54,13 +57,14 @@ class Rounds:
         self.clock = clock
         self.progress = progress
         self.seed = seed
+        self.collapse = collapse
         self.checkpoint = checkpoint
         self.round = 0  # closed rounds
         self.warm_epochs = 0
         self.stopped_by = recorder.allowed_by
         self._open = False
         self._first_row = 0  # of the open round, in history
-        self._sampled: list[Architecture] = []  # architectures that the open round's training used
+        self._sampled: list[Architecture] = []  # controller's samples that the open round's training used
         self._training: Training | None = None  # of the open round
         self._rng: dict[str, Any] | None = None  # to restore at the next boundary
         self._before: dict[str, float] = {}
@@ -88,13 +92,14 @@ class Rounds:
             self._close_round()  # the budget ended within a round
 
     def warm_up(self) -> None:
-        """Train the shared weights on uniformly random architectures before the controller starts (one-shot)."""
+        """Train the shared weights on random architectures before the controller starts (one-shot)."""
         while self.warm_epochs < self.config.warmup_epochs and not self._out_of_time():
             rng = numpy_stream(self.seed, f"warmup/{self.warm_epochs}")
             what = f"warm-up epoch {self.warm_epochs + 1}"
 
             def draw(count: int, rng: Any = rng, what: str = what) -> Iterable[Architecture]:
-                return self.progress.track([self.space.sample(rng) for _ in range(count)], count, what)
+                drawn = random_samples(self.space, rng, count, self.config.warmup_sampling)
+                return self.progress.track(drawn, count, what)
 
             with self.clock.phase("warmup"):
                 training = self._train(draw, self.warm_epochs + 1, what)
@@ -138,17 +143,22 @@ class Rounds:
             raise Diverged(f"{what}: {error}") from error
 
     def _open_round(self) -> None:
-        """Train the shared weights on architectures sampled from the controller (ENAS, section 2.2)."""
+        """Train the shared weights, by default on architectures sampled from the controller (ENAS, section 2.2)."""
         number = self.round + 1
         self.recorder.round = number
         self._first_row = len(self.recorder.history)
         self._before = self.clock.read()
         self._open, self._sampled = True, []
 
+        rng = numpy_stream(self.seed, f"training/{number}")
+
         def draw(count: int) -> Iterable[Architecture]:
-            with self.clock.phase("controller"):
-                self._sampled = self.controller.sample(count)
-            return self.progress.track(self._sampled, count, f"round {number}")
+            if self.config.sampling == "controller":
+                with self.clock.phase("controller"):
+                    drawn = self._sampled = self.controller.sample(count)
+            else:
+                drawn = random_samples(self.space, rng, count, self.config.sampling)
+            return self.progress.track(drawn, count, f"round {number}")
 
         with self.clock.phase("child"):
             epoch = self.config.warmup_epochs + number * self.config.epochs_per_round
@@ -169,19 +179,27 @@ class Rounds:
         spent = {name: seconds - self._before.get(name, 0.0) for name, seconds in now.items()}
         training = self._training
         penalties = [recorder.objective.penalty(architecture) for architecture in scored]
+        rewards = [recorder.value(*pair) for pair in zip(control, scores, strict=True)]
+        reward = mean([float(row["reward"]) for row in rows])
+        pools, identities = operator_shares(space, drawn) or (None, None)
         row = {
             "round": self.round,
             "epoch": training.epoch if training else None,
             "child_loss": training.loss if training else None,
             "learning_rate": training.learning_rate if training else None,
             "architectures": len(recorder.history),
-            "reward_mean": mean([float(row["reward"]) for row in rows]),
+            "reward_mean": reward,
             "accuracy_mean": mean([float(row["accuracy"]) for row in rows]),
             "accuracy_best": recorder.best_accuracy,
             "random_accuracy_mean": mean([score.accuracy for score in scores]),
-            "random_reward_mean": mean([recorder.value(*pair) for pair in zip(control, scores, strict=True)]),
+            "random_reward_mean": mean(rewards),
+            "random_reward_gap": standard_gap(reward, rewards),
             "entropy": diversity(space, drawn),
             "skip_rate": feature_mean(space, drawn, "skip_rate"),
+            "unique_share": unique_share(scored),
+            "unique_share_total": unique_share(recorder.scored),
+            "pool_share": pools,
+            "identity_share": identities,
             "skip_penalty_mean": mean(penalties),
             "seconds_child": round(spent.get("child", 0.0), 4),
             "seconds_evaluation": round(spent.get("evaluation", 0.0), 4),
@@ -190,7 +208,10 @@ class Rounds:
         }
         with self.clock.phase("rest"):
             self.table.append([row])
-            self.progress.round_closed(row, len(rows), self._done_share(), self.controller.logged())
+            done = self._done_share()
+            self.progress.round_closed(row, len(rows), done, self.controller.logged())
+            for text in self.collapse.notice(row, len(rows), done):
+                self.progress.say(f"warning: {text}")
 
     # -- budgets -----------------------------------------------------------------------------------------
 
@@ -226,11 +247,13 @@ class Rounds:
             "rng": global_rng_state(),
             "history_rows": len(self.recorder.history),
             "rounds_rows": len(self.table),
+            "warnings": list(self.collapse.warnings),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
         """Restore what `state` returned; the tables were truncated to it when they were opened."""
         self.round, self.warm_epochs = state["round"], state["warm_epochs"]
+        self.collapse.warnings = list(state["warnings"])
         self.evaluator.restore(state["evaluator"])
         self.controller.restore(state["controller"])
         self._rng = state["rng"]

@@ -45,3 +45,33 @@ def feature_mean(space: Space, architectures: Sequence[Architecture], name: str)
     found = [space.features(architecture).get(name) for architecture in architectures]
     numbers = [float(value) for value in found if isinstance(value, int | float)]
     return mean(numbers) if len(numbers) == len(found) else None
+
+
+def unique_share(architectures: Sequence[Architecture]) -> float:
+    """Return the share of different ones among these architectures (at least one), in (0, 1]."""
+    return len(set(architectures)) / len(architectures)
+
+
+def operator_shares(space: Space, architectures: Sequence[Architecture]) -> tuple[float, float] | None:
+    """Return the shares of pools and of identities among all operators of these architectures.
+
+    Operators are the text features PLACE/operator; None if the space has none.
+    """
+    operators = [
+        value
+        for architecture in architectures
+        for name, value in space.features(architecture).items()
+        if name.endswith("/operator") and isinstance(value, str)
+    ]
+    if not operators:
+        return None
+    pools = sum(operator.startswith(("avg_pool", "max_pool")) for operator in operators)
+    return pools / len(operators), operators.count("identity") / len(operators)
+
+
+def standard_gap(value: float | None, control: Sequence[float]) -> float | None:
+    """Return (value - mean) / standard deviation of the control's values; None where that is not defined."""
+    if value is None or len(control) < 2:
+        return None
+    deviation = float(np.std(control, ddof=1))
+    return (value - float(np.mean(control))) / deviation if deviation > 0 else None

@@ -56,7 +56,7 @@ class MadeUp(SelectingEvaluator):
     def _score(self, accuracy: float, margin: float) -> Score:
         return Score({"accuracy": accuracy, "margin": margin}, images=7)
 
-    def evaluate_alone(self, architectures, epochs, *, from_shared=True):
+    def evaluate_alone(self, architectures, epochs, *, from_shared=True, repeats=None):
         self.trained.append([from_shared, epochs, *architectures])
         for place, one in enumerate(architectures):
             if place < self.diverging * len(architectures):

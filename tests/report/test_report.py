@@ -12,6 +12,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from rlnas.config.build import build_space_config
@@ -98,6 +99,39 @@ def test_which_figures_a_run_has(make_run: MakeRun) -> None:
     assert wanted(make_run("a", cubed=True, rounds=2)) == set(everything.split())
     left_out = {"skips", "skip_rate", "reward", "retraining"}
     assert wanted(make_run("b", **CASES["neither skips nor control"])) == set(everything.split()) - left_out
+
+
+def with_variety(folder: Path, pools: bool) -> Path:
+    """The columns that tell of a collapse, as a run writes them."""
+    table = pd.read_csv(folder / "rounds.csv")
+    falling = 1 - table["round"] / (len(table) + 1)
+    table = table.assign(unique_share=falling, unique_share_total=falling**0.5, pool_share="", identity_share="")
+    if pools:
+        table = table.assign(pool_share=1 - falling, identity_share=0.1)
+    table.to_csv(folder / "rounds.csv", index=False)
+    return folder
+
+
+@pytest.mark.parametrize("pools", [True, False])
+def test_the_variety_is_drawn_where_it_is_known(make_run: MakeRun, pools: bool) -> None:
+    folder = make_run(rounds=3, per_round=5)
+    assert "variety" not in wanted(folder)  # an older run
+    run = load_run(with_variety(folder, pools))
+    assert "variety" in wanted(folder)
+    with plain_style("variety"):
+        svg = to_svg(curves.variety(run))
+    assert "different, so far" in svg
+    assert ("identities" in svg) == pools
+    caption = next(entry.caption(run) for entry in ENTRIES if entry.name == "variety")
+    assert ("Pools and identities" in caption) == pools
+
+
+def test_warnings_of_a_collapse_are_on_the_page(make_run: MakeRun) -> None:
+    warning = {"kind": "repeats", "round": 2, "text": "round 2: <3> of 50 architectures are different"}
+    html = write_report(make_run(rounds=0, warnings=[warning])).read_text(encoding="utf-8")
+    (banner,) = re.findall(r'class="banner" role="alert">(.*?)</p>', html)
+    assert "Round 2: &lt;3&gt; of 50 architectures are different." in banner
+    assert 'class="banner"' not in write_report(make_run("none", rounds=0, warnings=[])).read_text()
 
 
 def test_old_figures_are_removed(make_run: MakeRun) -> None:

@@ -12,6 +12,7 @@ ROW = {
     "random_reward_mean": 0.125,
     "accuracy_best": 0.5,
     "entropy": 0.75,
+    "unique_share": 0.875,
     "seconds_child": 1.0,
     "seconds_evaluation": 2.0,
 }
@@ -22,7 +23,7 @@ def test_plain_lines_say_what_a_round_did(capsys: pytest.CaptureFixture[str]) ->
     line = capsys.readouterr().out
     for words in ("round 1", "child loss 1.500", "reward 0.2500 (random 0.1250)", "best so far 0.5000"):
         assert words in line
-    assert "entropy 0.750" in line
+    assert "entropy 0.750  unique 0.88" in line
     assert "15.0 children/s" in line
     assert "ETA 0:03" in line  # half the budget took three seconds
 

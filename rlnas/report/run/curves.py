@@ -120,6 +120,28 @@ def entropy(run: Run) -> Figure:
     return figure
 
 
+def variety(run: Run) -> Figure:
+    """Shares of different architectures, and of pools and identities among the operators, over rounds."""
+    lines = (
+        ("unique_share", "different, in the round", BLUE, "-"),
+        ("unique_share_total", "different, so far", BLUE, "--"),
+        ("pool_share", "pools", ORANGE, "-"),
+        ("identity_share", "identities", RED, "-"),
+    )
+    figure = new_figure("Variety of the architectures", 3.1)
+    axes = figure.add_subplot()
+    for column, label, colour, style in lines:
+        known = run.rounds.dropna(subset=[column])
+        if len(known):
+            marks = _marks(len(known))
+            axes.plot(known["round"], known[column], color=colour, linestyle=style, label=label, **marks)
+    axes.yaxis.set_major_formatter(PERCENT)
+    axes.set_ylim(-0.03, 1.05)
+    _finish(figure, axes, "round", "share")
+    _round_axis(axes, run.rounds["round"])
+    return figure
+
+
 def skip_rate(run: Run) -> Figure:
     """Share of the possible skips that the controller's samples used, over rounds."""
     figure = _single(run.rounds, "skip_rate", "Skip connections used", "share of possible skips", GREEN)

@@ -110,6 +110,13 @@ def _operators_caption(run: Run) -> str:
     return words + (f" {missing} more factors are not drawn." if missing > 0 else "")
 
 
+def _variety_caption(run: Run) -> str:
+    words = "Different architectures among those scored in a round and so far: low early in a search means a collapse."
+    if run.rounds["pool_share"].notna().any():
+        words += " Pools and identities: their share of the operators that the controller chose."
+    return words
+
+
 def _chosen(run: Run) -> bool:
     return _searched(run) and bool(sampled(run).factors)
 
@@ -173,6 +180,7 @@ ENTRIES = (
         curves.entropy,
         _fixed("1: every choice is equally likely. 0: the controller always builds the same architecture."),
     ),
+    _Entry("variety", TRAINED, _known("unique_share"), curves.variety, _variety_caption),
     _Entry(
         "child_loss",
         TRAINED,

@@ -46,6 +46,7 @@ def write_page(
         dataset_note=str(run.result.get("dataset_note") or "").rstrip("."),
         summary=_summary(run),
         reached=_reached(run),
+        warnings=[str(warning["text"]) for warning in run.result.get("warnings") or [] if "text" in warning],
         data_notes=(run.result.get("images") or {}).get("notes") or [],
         notes=[without_home(note) for note in notes],
         tiles=_tiles(run),
