@@ -47,7 +47,11 @@ class Collapse:
         found = {"repeats": self._repeats(row, scored, done), "pools": self._pools(row)}
         known = {warning["kind"] for warning in self.warnings}
         new = [
-            {"kind": kind, "round": row["round"], "text": f"round {row['round']}: {text}; {self._advice(kind, row)}"}
+            {
+                "kind": kind,
+                "round": row["round"],
+                "text": f"round {row['round']}: {text}. What to change: {self._advice(kind, row)}",
+            }
             for kind, text in found.items()
             if text and kind not in known
         ]
@@ -97,7 +101,7 @@ class Collapse:
             advice.append("train them before the search (search=one_shot)")
         if "skip_divergence" not in self.config.objective.terms and row["skip_rate"] is not None and kind == "pools":
             advice.append("add +objective.terms.skip_divergence=-0.15")
-        return "; ".join(advice) or "try another controller"
+        return "; ".join(advice) or "the controller"
 
 
 def uniform_unique_share(size: int | None, samples: int) -> float:
