@@ -47,8 +47,8 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     "kernel": (*BEFORE, "space.sharing=kernel"),
     "projection, batch 128, rate 0.2 (default)": (),
     "default, fair sampling": ("search.warmup_sampling=fair",),
-    "default, two architectures a step": ("child.architectures_per_step=2",),
-    "default, averaged weights": ("child.average=0.98",),
+    "default, four architectures a step": ("child.architectures_per_step=4",),
+    "default, averaged weights": ("child.average_epochs=1",),
     "default, half as long": ("search.warmup_epochs=5", "child.restart_epochs=5"),
     "default, twice as long": ("search.warmup_epochs=20", "child.restart_epochs=20"),
 }
@@ -56,7 +56,7 @@ VALUES = ("accuracy", "soft_accuracy", "log_likelihood")
 IMAGES = (500, 1000, 0)  # of the validation split; 0 = all
 CONTROLLERS = ("ppo_shared", "evolution", "random")
 SEARCHED = 100  # architectures: 5 % of the space
-SEARCHES = 10  # seeds of a controller on each option's scores of a seed
+SEARCHES = 3  # seeds of a controller on the scores of each supernet
 
 
 def main() -> None:

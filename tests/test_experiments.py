@@ -11,13 +11,15 @@ from rlnas.cli import CONF, _compose
 from rlnas.config.build import build_config
 from rlnas.config.plain_data import to_dict
 from rlnas.errors import RlnasError
+from rlnas.spaces import NasrlBenchSpace, make_space
 
 OPTIONS = [
     f"{path.parent.name}={path.stem}" for path in sorted(CONF.glob("*/*.yaml")) if path.parent.name != "experiment"
 ]
 EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
 TABLES = ("nas_bench_macro", "table")  # experiments, and the options of space with the same names
-NETWORKS = [name for name in EXPERIMENTS if name not in TABLES]
+BENCH = ("compare_small", "nasrl_bench")  # of a space with networks and a table
+NETWORKS = [name for name in EXPERIMENTS if name not in (*TABLES, *BENCH)]
 GIVEN = {
     "data=folder": ["data.path=x"],
     "data=hub": ["data.hub_id=x"],
@@ -90,6 +92,39 @@ def test_every_experiment_runs_shrunken(experiment: str, tmp_path: Path) -> None
     rlnas.load_child(folder)
 
 
+def test_the_small_comparison_needs_no_data_and_knows_the_truth(tmp_path: Path) -> None:
+    folder = rlnas.run(["+experiment=compare_small", "budget.architectures=30", f"hydra.run.dir={tmp_path}/run"])
+    best = rlnas.load_result(folder)["best"]
+    space = make_space(build_config(_compose(["+experiment=compare_small"])).space)
+    assert isinstance(space, NasrlBenchSpace)
+    row = space.rank(space.parse(best["architecture"]))
+    assert best["score"] == space.benchmark.score[row]
+    assert best["place"] == 1 + (space.benchmark.score > best["score"]).sum()
+    assert best["regret"] == pytest.approx(space.benchmark.optimum - best["score"])
+
+
+@pytest.mark.slow
+def test_the_small_comparison_sweeps_over_its_own_controllers_and_seeds(tmp_path: Path) -> None:
+    from tests.command import rlnas as command
+
+    options = ["budget.architectures=20", "seed=0,1", f"hydra.sweep.dir={tmp_path}/sweep"]
+    command("-m", "+experiment=compare_small", *options)
+    runs = list((tmp_path / "sweep").rglob("result.json"))
+    assert len(runs) == 10  # five controllers
+    assert (tmp_path / "sweep" / "comparison.html").exists()
+
+
+def test_shared_weights_in_a_space_with_a_table_are_compared_with_it(tmp_path: Path) -> None:
+    """On the digits: the values are wrong for them, the way is the same."""
+    few = ["data=digits", "data.limit=300", "data.crop=1", "data.flip=false", "search.warmup_epochs=1"]
+    few += ["budget.rounds=1", "search.architectures_per_round=4", "controller.episodes=2", "select.from_policy=2"]
+    few += ["select.from_history=2", "select.controls=0", "select.references=0", "evaluator.images=20", "report=false"]
+    folder = rlnas.run(["+experiment=nasrl_bench", *few, "progress=off", f"hydra.run.dir={tmp_path}/run"])
+    best = rlnas.load_result(folder)["best"]
+    assert 1 <= best["place"] <= 2048
+    assert best["test_accuracy"] is None
+
+
 @lru_cache
 def composed(*overrides: str) -> dict[str, Any]:
     return to_dict(build_config(_compose(list(overrides))))
@@ -99,6 +134,7 @@ def composed(*overrides: str) -> dict[str, Any]:
 FEW = [
     name if name in ("nasrl_cifar", "nas_bench_macro") else pytest.param(name, marks=pytest.mark.slow)
     for name in EXPERIMENTS
+    if name not in BENCH
 ]
 
 
