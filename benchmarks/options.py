@@ -24,7 +24,6 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
-from rlnas.gap.restore import restore_searched
 from scipy.stats import kendalltau, t
 
 import rlnas
@@ -33,6 +32,7 @@ from benchmarks.machine import describe
 from rlnas.cli import _compose
 from rlnas.config.build import build_config
 from rlnas.files import write_json
+from rlnas.gap.restore import restore_searched
 from rlnas.spaces.nasrl_bench import NasrlBenchSpace
 
 BEFORE = (
@@ -94,7 +94,9 @@ def scores_of(out: Path, name: str, seed: int) -> tuple[str, int, float]:
         folder = file.parent / "run"
         few = ["budget.rounds=1", "search.architectures_per_round=10", "select.finalists=1", "select.from_policy=0"]
         settings = ["report=false", "progress=off", "execution.threads=1", f"hydra.run.dir={folder}"]
-        rlnas.run(["+experiment=nasrl_bench", *OPTIONS[name], f"seed={seed}", *few, *settings])
+        begun = (folder / "environment.json").exists()
+        new = ["+experiment=nasrl_bench", *OPTIONS[name], f"seed={seed}", *few, *settings]
+        rlnas.run([f"resume={folder}", "progress=off"] if begun else new)
         run = restore_searched(folder)
         every = [run.space.parse(text) for text in NasrlBenchSpace().benchmark.values[0]]
         run.execution.activate()

@@ -55,8 +55,9 @@ def test_message_without_traceback_and_exit_code_1(case: str, tmp_path: Path) ->
     done = rlnas(*arguments, cwd=tmp_path)
     assert done.returncode == 1, done.stderr
     assert "Traceback" not in done.stderr
-    assert done.stderr.count("\n") == 1, done.stderr
-    assert done.stderr.startswith("rlnas: error: ")
+    lines = [line for line in done.stderr.splitlines() if "waits for a core" not in line]  # on a busy machine
+    assert len(lines) == 1, done.stderr
+    assert lines[0].startswith("rlnas: error: ")
     for word in words:
         assert word in done.stderr
 

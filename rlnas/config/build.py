@@ -103,8 +103,12 @@ def _check_combination(config: Config) -> None:
             f"retrain.dropout={retrain.dropout:g} and retrain.drop_path={retrain.drop_path:g} draw anew at each step; "
             "set these to 0, or leave it out"
         )
-    if config.budget.table_seconds and not getattr(config.space, "seconds", None):
-        raise RlnasError("budget.table_seconds needs space=table with space.seconds, the column of simulated seconds")
+    timed = getattr(config.space, "seconds", None) or isinstance(config.space, NasrlBenchConfig)
+    if config.budget.table_seconds and not (table and timed):
+        raise RlnasError(
+            "budget.table_seconds needs a table with the seconds of an evaluation: space=table with space.seconds, or "
+            "space=nasrl_bench, and evaluator=tabular"
+        )
 
 
 def _merge(schema: type[T], values: Any, prefix: str) -> T:

@@ -82,7 +82,8 @@ def _standalone(config: Config, space: Space, images: Trainable | None) -> Evalu
 def _tabular(config: Config, space: Space, images: Trainable | None) -> Evaluator:
     if not isinstance(space, IndependentSpace) or space.benchmark is None:
         raise RlnasError(
-            f"evaluator=tabular looks architectures up, but space={space.name} has no table; set space=table, or "
+            f"evaluator=tabular looks architectures up, but space={space.name} has no table; set space=table or "
+            "space=nasrl_bench, or "
             "evaluator=shared_weights"
         )
     return TabularEvaluator(space, seed=config.seed)

@@ -58,6 +58,8 @@ def restore_searched(folder: Path, *, data_path: str | None = None, space_path: 
     if data_path is not None:
         config = replace(config, data=replace(config.data, path=data_path))
     if space_path is not None:
+        if not hasattr(config.space, "path"):
+            raise RlnasError(f"--space-path {space_path}: space={config.space.name} is read from no file; leave it out")
         config = replace(config, space=replace(config.space, path=space_path))
     _check_searched(folder, config, record)
     saved = read_state(folder / SHARED_WEIGHTS)
@@ -106,7 +108,7 @@ def _check_searched(folder: Path, config: Config, record: dict[str, Any]) -> Non
         how = "looks its scores up in a table" if name == "tabular" else "trains every architecture alone"
         raise RlnasError(
             f"{folder}: the run has no shared weights whose scores could be compared: evaluator={name} {how}; give a "
-            "run with evaluator=shared_weights"
+            "run with evaluator=shared_weights or surrogate"
         )
     if config.architecture is not None:
         raise RlnasError(f"{folder}: nothing was searched, so there are no shared weights: architecture= was given")

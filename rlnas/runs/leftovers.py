@@ -16,7 +16,7 @@ ENVIRONMENT, HYDRA = "environment.json", ".hydra"
 TABLES = ("history.csv", "rounds.csv", "retrain.csv")
 SHARED_WEIGHTS = "shared_weights.checkpoint"
 # written at the end of a search, or of the run, only
-RESULTS = ("result.json", "report.html", "best", "figures", SHARED_WEIGHTS)
+RESULTS = ("result.json", "report.html", "best", "figures", "gap", SHARED_WEIGHTS)
 NAMES = (ENVIRONMENT, HYDRA, *TABLES, "checkpoint", "tensorboard", *RESULTS)  # all that a run writes, except its log
 OWN_KEYS = {"space", "controller", "evaluator", "search", "budget", "retrain"}  # of every rlnas configuration
 # all that a run may write before anything is searched or trained; write_bytes writes .NAME.PID-TOKEN.tmp first

@@ -2,10 +2,17 @@
 
 from typing import Any
 
+# options that came later, with the value that means as before
+LATER: dict[str, dict[str, Any]] = {
+    "child": {"average_epochs": 0.0},
+    "search": {"sampling": "controller", "warmup_sampling": "uniform"},
+    "select": {"halving": 1, "last_seeds": 1},
+}
+
 
 def modernized(settings: dict[str, Any]) -> dict[str, Any]:
     """The nested configuration with an objective in place of reward.shape, with options that had one value only, and
-    without options that had no effect; options of the selection that came later have the value that means as before.
+    without options that had no effect, and with LATER.
     """
     found = dict(settings)
     reward = dict(found.get("reward") or {})
@@ -21,6 +28,7 @@ def modernized(settings: dict[str, Any]) -> dict[str, Any]:
     space = found.get("space")
     if isinstance(space, dict) and space.get("name") == "nasrl":
         found["space"] = {"sharing": "operator", **space}
-    if isinstance(found.get("select"), dict):
-        found["select"] = {"halving": 1, "last_seeds": 1, **found["select"]}
+    for group, values in LATER.items():
+        if isinstance(found.get(group), dict):
+            found[group] = {**values, **found[group]}
     return found

@@ -104,7 +104,7 @@ def scored_controls(
             known |= evaluator.evaluate([architecture])[0].values
         return known
 
-    return draw_controls(
+    controls = draw_controls(
         config,
         objective.space,
         rng,
@@ -112,3 +112,5 @@ def scored_controls(
         score=evaluator.evaluate,
         value=lambda one, score: objective(one, {**evaluator.costs(one), **score.values}, final=True),
     )
+    controls.random.sort(key=lambda one: one.rank)  # best first, as where they are trained after this
+    return controls

@@ -262,7 +262,7 @@ class Job:
             "stopped_by": "architecture",
             "warnings": [],
             "about": {},
-            "about_best": {},
+            "about_best": truth(self.space, architecture),
         }
 
     # -- retrain and result ------------------------------------------------------------------------------
@@ -327,7 +327,7 @@ class Job:
         }
         result = {"space": space, "objective": dataclasses.asdict(config.objective), **found["about"], "best": best}
         result |= {"candidates": found["candidates"], **found.get("compared", {}), "stopped_by": found["stopped_by"]}
-        result["warnings"] = found["warnings"]
+        result["warnings"] = found.get("warnings", [])  # absent of earlier versions
         if data is None:
             return result
         return {

@@ -253,7 +253,7 @@ class Rounds:
     def restore(self, state: dict[str, Any]) -> None:
         """Restore what `state` returned; the tables were truncated to it when they were opened."""
         self.round, self.warm_epochs = state["round"], state["warm_epochs"]
-        self.collapse.warnings = list(state["warnings"])
+        self.collapse.warnings = list(state.get("warnings", []))  # absent of earlier versions
         self.evaluator.restore(state["evaluator"])
         self.controller.restore(state["controller"])
         self._rng = state["rng"]

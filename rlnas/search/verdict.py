@@ -37,8 +37,8 @@ class Measure:
 
 
 def is_accuracy(networks: Sequence[Candidate]) -> bool:
-    """Return whether the objective of every network is its accuracy."""
-    pairs = [(one.value, one.accuracy) for one in networks]
+    """Return whether what is compared, the objective of the last trainings or of the only score, is the accuracy."""
+    pairs = [(one.value, one.accuracy) for one in networks if not one.trained]
     for one in networks:
         for trained in one.trained:
             pairs += [

@@ -54,6 +54,10 @@ def tell_result(folder: RunFolder, result: dict[str, Any], data: ImageData | Non
         shared = "with shared weights (validation)"
         how = {"shared_weights": shared, "surrogate": shared, "standalone": "trained alone (validation)"}
         say(f"accuracy {how.get(result['evaluator'], 'as scored')}: {best['search_accuracy']:.4f}")
+    if not table and best.get("place") is not None:
+        say(
+            f"true score {best['score']:.4f}, regret {best['regret']:.4f}, place {best['place']:,} of {space_size(result)}"
+        )
     if best["objective"] is not None and best["objective"] != best["search_accuracy"]:
         say(f"objective ({', '.join(deciding(result['objective']['terms']))}): {best['objective']:.4f}")
     if best["test_accuracy"] is not None:
@@ -66,6 +70,11 @@ def tell_result(folder: RunFolder, result: dict[str, Any], data: ImageData | Non
     if data is None:
         say(f"compare it with other runs: {compare_command([folder.path], 'OTHER_RUNS')}")
     _warn_of_fallback(folder, data)
+
+
+def space_size(result: dict[str, Any]) -> str:
+    """Return the number of architectures of the space of a result."""
+    return rounded(int(result["space"]["size"]) if result["space"]["size"] else None)
 
 
 def scored(accuracy: float, value: float | None) -> str:

@@ -1,6 +1,7 @@
 """The space of nasrl_bench: a small nasrl space, of which every architecture was trained alone."""
 
 from rlnas.config.schema import NasrlBenchConfig
+from rlnas.errors import RlnasError
 from rlnas.spaces.nasrl import NasrlSpace
 from rlnas.tabular import read_nasrl_bench
 
@@ -27,4 +28,11 @@ class NasrlBenchSpace(NasrlSpace):
     def __init__(self, sharing: str = DEFAULTS.sharing, path: str | None = None):
         super().__init__(LAYERS, OPERATORS, FILTERS, REDUCTIONS, stem_stride=STEM_STRIDE, sharing=sharing)
         self.benchmark = read_nasrl_bench(path)
+        texts = self.benchmark.values[0]
+        wrong = next((rank for rank in range(self.size) if texts[rank] != self.text(self.unrank(rank))), None)
+        if wrong is not None:
+            raise RlnasError(
+                f"space.path={path}: row {wrong + 1} is '{texts[wrong]}', expected '{self.text(self.unrank(wrong))}'; "
+                "rows must be in the order in which python -m benchmarks.nasrl_bench writes them"
+            )
         self.fingerprint = self.benchmark.sha256

@@ -77,7 +77,9 @@ def skips_alone(graph: Graph) -> Graph:
 
 
 def test_every_space_of_networks_is_tested():
-    shipped = {name for name, config in SPACE_CONFIGS.items() if name not in ("table", "nas_bench_macro")}
+    shipped = {
+        name for name, config in SPACE_CONFIGS.items() if name not in ("table", "nas_bench_macro", "nasrl_bench")
+    }
     assert {space.name for space in SPACES.values()} == shipped
     assert all(make_space(SPACE_CONFIGS[name]()).builds_networks for name in shipped)
     assert len(BYPASSED) > 1

@@ -93,7 +93,9 @@ def test_the_option_for_a_class_of_one_s_own_has_its_defaults(group):
 
 
 def test_the_spaces_of_networks_are_those_that_build_some():
-    built = {n for n in SPACE_CONFIGS if n not in ("table", "nas_bench_macro", "nasrl_bench")}  # the last has a table too
+    built = {
+        n for n in SPACE_CONFIGS if n not in ("table", "nas_bench_macro", "nasrl_bench")
+    }  # the last has a table too
     assert built == set(NETWORK_SPACES)
     assert all(type(make_space(SPACE_CONFIGS[name]())) is NETWORK_SPACES[name] for name in built)
 

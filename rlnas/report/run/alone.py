@@ -108,7 +108,7 @@ def section(run: Run) -> dict[str, Any] | None:
     names = [*["found"] * len(found), *hand_made]
     tests = [text.percent((item.get("retrained") or {}).get("test_accuracy")) for item in items]
     tests[: len(found)] = [text.percent((run.best or {}).get("test_accuracy"))] * len(found)
-    shared = run.evaluator == "shared_weights"
+    shared = run.shares_weights
     table: list[tuple[str, str, Sequence[str]]] = [
         ("network", "whole", names),
         *([("test, retrained", "number", tests)] if any(item.get("retrained") for item in controls) else []),

@@ -12,7 +12,7 @@ from rlnas.report import text
 from rlnas.report.run import alone
 from rlnas.report.run.drawing import Row, is_chain, name, skips
 from rlnas.report.run.figures import CONTROLS, Plot
-from rlnas.report.run.numbers import value
+from rlnas.report.run.numbers import is_share, value
 from rlnas.report.style import inline
 from rlnas.report.template import render
 from rlnas.runs.commands import EPOCHS, compare_with_others, load_code, retrain_command
@@ -114,8 +114,10 @@ def _reached(run: Run) -> dict[str, str] | None:
         subject = "The best one, retrained from scratch, reaches" if searched else "Retrained from scratch it reaches"
         return {"subject": subject, "value": text.percent(best["test_accuracy"]), "measure": " on the test split"}
     if number(best.get("score")) is not None:
-        regret = number(best.get("regret"))
-        measure = "" if regret is None else f", {regret:.4g} below the table's optimum"
+        regret, place = number(best.get("regret")), number(best.get("place"))
+        below = "" if regret is None else f"{100 * regret:.2f} points" if is_share(run) else f"{regret:.4g}"
+        measure = f", {below} below the table's optimum" if below else ""
+        measure += f" (place {text.count(place)} of {text.count(run.result['space'].get('size'))})" if place else ""
         return {"subject": "The best one has a true score of", "value": value(run, best["score"]), "measure": measure}
     return None
 
