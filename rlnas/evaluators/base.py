@@ -79,6 +79,10 @@ class Evaluator(ABC):
         """Return `params`, `flops` and other costs of the architecture as scored, by name; None if not known."""
         return {}
 
+    def fitted_to(self) -> frozenset[Architecture]:
+        """Return the architectures whose own training the scores rest on: no fair test of how well scores rank."""
+        return frozenset()
+
     def conclude(self, found: Architecture, scored: Sequence[Architecture]) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return entries of result.json and of its `best`. scored: all architectures of the search, in order."""
         return {}, {}

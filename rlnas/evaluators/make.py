@@ -83,8 +83,7 @@ def _tabular(config: Config, space: Space, images: Trainable | None) -> Evaluato
     if not isinstance(space, IndependentSpace) or space.benchmark is None:
         raise RlnasError(
             f"evaluator=tabular looks architectures up, but space={space.name} has no table; set space=table or "
-            "space=nasrl_bench, or "
-            "evaluator=shared_weights"
+            "space=nasrl_bench, or evaluator=shared_weights"
         )
     return TabularEvaluator(space, seed=config.seed)
 

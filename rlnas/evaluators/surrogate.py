@@ -101,6 +101,10 @@ class SurrogateEvaluator(SelectingEvaluator):
             measured = self._target(score)
             yield _with(score, measured, 0.0, measured)
 
+    def fitted_to(self) -> frozenset[Architecture]:
+        """Return the labelled architectures."""
+        return frozenset(self._labels)
+
     def costs(self, architecture: Architecture) -> Mapping[str, float | None]:
         """Return those of `inner`."""
         return self.inner.costs(architecture)

@@ -118,7 +118,11 @@ def check_writable(folder: Path) -> None:
 def _draw(run: Searched, options: Options) -> tuple[dict[str, list[Architecture]], list[str]]:
     """Return the architectures of each group, and a sentence on each group that has fewer than asked for."""
 
+    fitted = run.evaluator.fitted_to()
+
     def allowed(architecture: Architecture) -> bool:
+        if architecture in fitted:
+            return False
         limits = run.objective.limits
         costs = vars(run.final_networks.cost(architecture)) if limits else {}
         return not limits or not options.limits or run.objective.allows(architecture, costs)
@@ -128,7 +132,7 @@ def _draw(run: Searched, options: Options) -> tuple[dict[str, list[Architecture]
         "policy": draw_policy(run.space, run.policy, options.policy, allowed),
     }
     within = " within objective.limits" if options.limits and run.objective.limits else ""
-    notes = []
+    notes = [f"{len(fitted)} architectures that the scores were fitted to are left out"] if fitted else []
     if len(groups["uniform"]) < options.uniform:
         notes.append(f"{len(groups['uniform'])} of {options.uniform} uniform architectures: no more were found{within}")
     if len(groups["policy"]) < options.policy:

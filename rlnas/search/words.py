@@ -55,9 +55,8 @@ def tell_result(folder: RunFolder, result: dict[str, Any], data: ImageData | Non
         how = {"shared_weights": shared, "surrogate": shared, "standalone": "trained alone (validation)"}
         say(f"accuracy {how.get(result['evaluator'], 'as scored')}: {best['search_accuracy']:.4f}")
     if not table and best.get("place") is not None:
-        say(
-            f"true score {best['score']:.4f}, regret {best['regret']:.4f}, place {best['place']:,} of {space_size(result)}"
-        )
+        place = f"{best['place']:,} of {space_size(result)}"
+        say(f"true score {best['score']:.4f}, regret {best['regret']:.4f}, place {place}")
     if best["objective"] is not None and best["objective"] != best["search_accuracy"]:
         say(f"objective ({', '.join(deciding(result['objective']['terms']))}): {best['objective']:.4f}")
     if best["test_accuracy"] is not None:

@@ -379,3 +379,10 @@ def test_the_predictions_are_those_of_the_regression(evaluator):
     assert {name for name in rows[-1] if "=" not in name} == columns
     mean, _ = fit("ridge", rows[:-1], [truth(one) for one in known]).predict(rows[-1:])[0]
     assert score.values["surrogate"] == score.values["predicted"] == mean
+
+
+def test_labelled_architectures_are_no_fair_test_of_the_ranking(evaluator):
+    made = evaluator()
+    assert made.fitted_to() == frozenset()
+    made._labels = {EVERY[3]: (0.5, "random"), EVERY[5]: (0.7, "best")}
+    assert made.fitted_to() == {EVERY[3], EVERY[5]}

@@ -296,6 +296,7 @@ def test_errors_are_one_line(
         (["--epochs", "0.5", "--recipe", "retrain"], "--recipe"),
         (["--recipe", "other"], "child, retrain"),
         (["--minutes", "0"], "--minutes"),
+        (["--space-path", "table.csv"], "--space-path table.csv: space=nasrl is read from no file"),
     ],
 )
 def test_options_out_of_range(

@@ -3,6 +3,7 @@
 `network` is a search on the embedded digits, `table_*` are searches of small.csv.
 """
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -11,9 +12,10 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from rlnas.config.schema import Config
 from rlnas.report import write_report
 from rlnas.report.comparison import write_comparison
-from rlnas.runs.older import modernized
+from rlnas.runs.older import LATER, modernized
 from rlnas.runs.reader import load_run
 
 OLD = Path(__file__).parent / "old_runs"
@@ -117,3 +119,7 @@ def test_the_reward_of_an_old_run_is_an_objective(reward: dict[str, Any], terms:
     assert modernized(new) == new
     assert modernized({"select": {"finalists": 3}}) == {"select": {"halving": 1, "last_seeds": 1, "finalists": 3}}
     assert modernized({"select": {"halving": 2}})["select"] == {"halving": 2, "last_seeds": 1}
+    for group, values in LATER.items():  # so that an old run and a new one are one group of a comparison
+        defaults = dataclasses.asdict(getattr(Config(), group))
+        assert values.items() <= defaults.items()
+        assert modernized({group: {}})[group] == values

@@ -70,5 +70,8 @@ def test_another_table_is_read_and_a_damaged_one_refused(tmp_path):
     copy.write_text("\n".join([lines[0], *lines[1:-1], lines[-1].replace(",", ",x", 1)]))
     with pytest.raises(RlnasError, match="column params"):
         make_space(NasrlBenchConfig(path=str(copy)))
+    copy.write_text("\n".join([lines[0], lines[2], lines[1], *lines[3:]]))
+    with pytest.raises(RlnasError, match=r"row 1 is '.*', expected '.*'; rows must be in the order"):
+        make_space(NasrlBenchConfig(path=str(copy)))
     with pytest.raises(RlnasError, match="cannot be read"):
         make_space(NasrlBenchConfig(path=str(tmp_path / "none.csv")))

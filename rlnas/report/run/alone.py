@@ -7,10 +7,11 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from rlnas.objective import deciding
 from rlnas.report import text
 from rlnas.report.run.curves import PERCENT
 from rlnas.report.style import BLUE, CARD, INK, MUTED, ORANGE, RED, new_figure
-from rlnas.runs.reader import Run
+from rlnas.runs.reader import Run, number
 
 COLOURS = {"finalists": BLUE, "hand-made": ORANGE, "random": RED}
 MOST_RUNGS = 4  # of the figure
@@ -109,9 +110,12 @@ def section(run: Run) -> dict[str, Any] | None:
     tests = [text.percent((item.get("retrained") or {}).get("test_accuracy")) for item in items]
     tests[: len(found)] = [text.percent((run.best or {}).get("test_accuracy"))] * len(found)
     shared = run.shares_weights
+    plain = deciding(run.objective.get("terms") or {}) in ([], ["accuracy"])
+    objectives = [f"{item['objective']:.4f}" if number(item.get("objective")) is not None else "" for item in items]
     table: list[tuple[str, str, Sequence[str]]] = [
         ("network", "whole", names),
         *([("test, retrained", "number", tests)] if any(item.get("retrained") for item in controls) else []),
+        *([] if plain else [("objective", "number", objectives)]),
         *columns(run, items),
         ("shared weights" if shared else "accuracy", "number", [text.percent(item.get("accuracy")) for item in items]),
         ("parameters", "number", [text.quantity(item.get("params")) for item in items]),
