@@ -46,6 +46,7 @@ SHRUNKEN = [
     "controller.episodes=2",
     "select.from_policy=1",
     "select.from_history=1",
+    "select.finalists=2",
     "retrain.epochs=1",
     "progress=off",
     "data.when_missing=fallback",

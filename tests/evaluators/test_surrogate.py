@@ -339,6 +339,7 @@ def test_labels_that_nothing_reads_are_said(terms, said):
 REPLACED = ("progress", "retrain.epochs", "search.random", "search.architectures", "budget")  # of TINY
 
 
+@pytest.mark.thorough
 def test_a_run_stopped_and_resumed_ends_alike(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     kept = [item for item in TINY if not item.startswith(REPLACED)]
     options = ["evaluator=surrogate", "objective=surrogate", "evaluator.labels=4", "evaluator.refit_rounds=1"]

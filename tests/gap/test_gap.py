@@ -259,6 +259,7 @@ def blocked(folder: Path) -> Path:
     return folder
 
 
+@pytest.mark.variants(5)
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -286,6 +287,7 @@ def test_errors_are_one_line(
         assert word in error
 
 
+@pytest.mark.variants(3)
 @pytest.mark.parametrize(
     ("arguments", "word"),
     [

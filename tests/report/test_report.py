@@ -204,6 +204,7 @@ def test_candidates_show_the_objective_that_decided(make_run: MakeRun) -> None:
     assert "The accuracy decides" not in html
 
 
+@pytest.mark.thorough
 def test_where_the_accuracy_decides_candidates_show_no_other_objective(make_run: MakeRun) -> None:
     """A term that counts in the search only does not decide."""
     for name, terms in (

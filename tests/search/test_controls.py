@@ -126,6 +126,7 @@ OWN = (
 )
 
 
+@pytest.mark.thorough
 def test_a_run_with_controls_that_resumes_exactly(tmp_path: Path, monkeypatch, capsys) -> None:
     monkeypatch.chdir(ROOT)
     whole = result(rlnas.run([*OWN, f"hydra.run.dir={tmp_path}/whole"]))
