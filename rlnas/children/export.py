@@ -85,12 +85,17 @@ def _graph(record: dict[str, Any]) -> Graph:
             stride=(node["stride"][0], node["stride"][1]),
             key=node["key"],
             layer=node["layer"],
-            own=node.get("own"),  # only used in training; networks exported by older versions lack it
+            own=_own(node.get("own")),
         )
         for node in record["graph"]
     )
     image = record["image"]
     return Graph(nodes, image["channels"], (image["height"], image["width"]))
+
+
+def _own(found: Any) -> tuple[int, ...]:
+    """Return `Node.own`, which only training uses. Networks exported by older versions lack it or have one number."""
+    return (found,) if isinstance(found, int) else tuple(found or ())
 
 
 def _check_device(device: str | torch.device) -> None:

@@ -16,6 +16,7 @@ from rlnas.data import prepare
 from rlnas.errors import RlnasError
 from rlnas.networks.graph import INPUT, Graph, Node
 from rlnas.networks.merge import Merged, merge
+from rlnas.networks.operators import JOINS
 
 BeforeNode = Callable[[int, nn.Sequential], None]
 
@@ -25,9 +26,9 @@ class Noise:
     """Dropout and drop path in training, drawn from a generator on the tensors' device.
 
     dropout: share of the pooled features zeroed before the classifier.
-    drop_path: probability, for each image, that a layer with skips drops its operator's output and outputs only the
-        skips; a kept output is divided by 1 - drop_path (Larsson et al. 2017). `Node.own` is the input of a sum
-        that is dropped; other sums are not changed.
+    drop_path: probability, for each image, that a sum drops an input that is an operator's output (a layer with skips
+        then outputs only the skips); a kept one is divided by 1 - drop_path (Larsson et al. 2017). `Node.own` says
+        which inputs of a sum can be dropped; other sums are not changed.
     """
 
     dropout: float
@@ -77,17 +78,9 @@ def run_merged(
 
 def apply(node: Node, inputs: list[Tensor], module: nn.Sequential | None, noise: Noise | None) -> Tensor:
     """Return the output (b, node.channels, h, w) of one node, or the class scores (b, k) of the head."""
+    if node.operator in JOINS:
+        return _joined(node, inputs, noise)
     x = inputs[0]  # (b, c, h, w)
-    if node.operator == "sum":
-        if noise is not None and node.own is not None:
-            inputs = list(inputs)
-            inputs[node.own] = noise.drop(inputs[node.own], noise.drop_path, (x.shape[0], 1, 1, 1))
-            x = inputs[0]
-        if len(inputs) > 1:
-            x = x + inputs[1]
-        for skip in inputs[2:]:
-            x += skip  # in place: `x` is a new tensor here, and the gradient of addition needs no input
-        return x
     if node.operator == "pad":
         height, width = node.size
         return F.pad(x, (0, width - x.shape[3], 0, height - x.shape[2]))
@@ -101,6 +94,26 @@ def apply(node: Node, inputs: list[Tensor], module: nn.Sequential | None, noise:
         return scores.float()
     out: Tensor = module(x)
     return out
+
+
+def _joined(node: Node, inputs: list[Tensor], noise: Noise | None) -> Tensor:
+    """Return the sum, product or concatenation of the inputs (b, c, h, w); a sum drops some of them in training."""
+    if node.operator == "concat":
+        return torch.cat(inputs, dim=1)  # (b, sum of c, h, w)
+    if noise is not None and node.own:
+        inputs = list(inputs)
+        for place in node.own:
+            inputs[place] = noise.drop(inputs[place], noise.drop_path, (inputs[place].shape[0], 1, 1, 1))
+    x = inputs[0]
+    if node.operator == "product":
+        for other in inputs[1:]:
+            x = x * other
+        return x
+    if len(inputs) > 1:
+        x = x + inputs[1]
+    for skip in inputs[2:]:
+        x += skip  # in place: `x` is a new tensor here, and the gradient of addition needs no input
+    return x
 
 
 class Child(nn.Module):

@@ -87,9 +87,14 @@ def build_operator(
     """Build the torch module of an operator, with uninitialised parameters."""
     layers: list[nn.Module] = []
     current = in_channels
-    for stage in stages(operator):
+    for place, stage in enumerate(stages(operator)):
         out = channels if stage.widens else current
-        layers.append(_layer(stage, current, out, stride if stage.strided else (1, 1), track_statistics))
+        layers.append(
+            # in place where it is safe: not on the node's input, which other nodes may read
+            nn.ReLU(inplace=place > 0)
+            if stage.kind == "relu"
+            else _layer(stage, current, out, stride if stage.strided else (1, 1), track_statistics)
+        )
         current = out
     return nn.Sequential(*layers)
 
@@ -113,8 +118,6 @@ def _layer(stage: Stage, channels: int, out: int, stride: tuple[int, int], track
         return MaxPool(stage.kernel, stride, padding)
     if stage.kind == "norm":
         return BatchNorm(channels, track_running_stats=track_statistics)
-    if stage.kind == "relu":
-        return nn.ReLU(inplace=True)  # safe: always follows a norm of the same operator, whose output is new
     if stage.kind == "global_pool":
         return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
     linear: nn.Module = nn.utils.skip_init(nn.Linear, channels, out)

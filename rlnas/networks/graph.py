@@ -21,10 +21,11 @@ class Node:
     channels, size: of the output; size is (height, width) in pixels.
     stride: (vertical, horizontal).
     key: the weight key, without a dot (it names a torch module). Two architectures share a parameter if and
-        only if their nodes have the same key; None for a node that is no torch module (sum, pad, identity).
+        only if their nodes have the same key; None for a node that is no torch module (sum, product, concat, pad,
+        identity).
     layer: the layer of the architecture the node belongs to, from 1; 0 for stem and head (drawing only).
-    own: for a sum of a layer and its skips, the position in `inputs` of the layer's operator output, which drop
-        path drops. The other inputs bypass that operator. None for any other node.
+    own: for a sum, the positions in `inputs` that drop path drops, each by its own draw: outputs of operators that the
+        other inputs bypass (of a layer and its skips: the layer's operator). Empty for any other node.
     """
 
     operator: str
@@ -34,7 +35,7 @@ class Node:
     stride: tuple[int, int] = (1, 1)
     key: str | None = None
     layer: int = 0
-    own: int | None = None
+    own: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class Graph:
     size: tuple[int, int]
 
     def in_channels(self, node: Node) -> int:
-        """Return the channels of each input of `node`."""
+        """Return the channels of the first input of `node`: of every input, but for `concat`."""
         source = node.inputs[0]
         return self.channels if source == INPUT else self.nodes[source].channels
 
@@ -93,14 +94,16 @@ class GraphBuilder:
         stride: tuple[int, int] = (1, 1),
         size: tuple[int, int] | None = None,
         layer: int = 0,
-        own: int | None = None,
+        own: tuple[int, ...] = (),
     ) -> int:
         """Append a node and return its index.
 
-        channels: None keeps the first input's. size: None computes it from the first input and the stride.
+        channels: None keeps the first input's, of a concatenation it adds up all inputs'. size: None computes it from
+        the first input and the stride.
         """
         if channels is None:
-            channels = self.output_channels(inputs[0])
+            joined = inputs if operator == "concat" else inputs[:1]
+            channels = sum(self.output_channels(source) for source in joined)
         if size is None:
             height, width = self.output_size(inputs[0])
             size = (-(-height // stride[0]), -(-width // stride[1]))

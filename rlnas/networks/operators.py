@@ -4,6 +4,12 @@ ENAS's operators (Pham et al. 2018, section 3.2) all start with a 1x1 convolutio
 ReLU. The names are patterns: `conv3x3`, `sep_conv5x5`, `dil_conv3x3`, `avg_pool3x3`, `max_pool3x3`,
 `identity`; a kernel's height and width are odd and at most 11 pixels.
 
+Other operators do not start with a projection, so they can change the number of channels themselves:
+`plain_conv3x3` and `plain_sep_conv3x3` (convolution, BN, ReLU), `plain_depthwise3x3`, `plain_max_pool3x3`,
+`plain_avg_pool3x3`; and those of cells, where the ReLU comes first (NASNet, Zoph et al. 2018, appendix A.4; DARTS, Liu
+et al. 2019, section 3.1): `relu_conv3x3`, `relu_conv1x7_7x1` (one after the other), `relu_sep_conv3x3`,
+`relu_dil_conv3x3`, `relu_sep_conv3x3_twice` (applied twice, as both papers do).
+
 Parts of operators are nodes of their own where operators share weights (rlnas.spaces.sharing): `project`, the 1x1
 convolution in front; `projected_X`, operator X without it; `raw_conv3x3` and `raw_depthwise3x3`, a convolution alone;
 `raw_conv5x5-3x3`, one whose 5x5 kernel lacks the 3x3 centre.
@@ -53,17 +59,29 @@ STRUCTURAL: dict[str, tuple[Stage, ...]] = {
     # ENAS reduces by two shifted 1x1 paths; here by a 2x2 mean and one 1x1, which also use every pixel.
     "project": PROJECT,
     "reduce": (Stage("avg_pool", (2, 2), strided=True), Stage("conv", widens=True), NORM),
+    # of cells: in place of two 1x1 convolutions on shifted pixels, with as many parameters
+    "relu_reduce": (RELU, Stage("avg_pool", (2, 2), strided=True), Stage("conv", widens=True), NORM),
+    # a 1x1 convolution over a concatenation of ReLU outputs is a sum of these, one for each source
+    "relu_raw_conv1x1": (RELU, Stage("conv", widens=True)),
     "norm": (NORM,),
     "norm_relu": (NORM, RELU),
     "pointwise_norm_relu": (POINTWISE, NORM, RELU),
     "sum": (),
+    "product": (),  # elementwise
+    "concat": (),  # along the channels
     "pad": (),
     "head": (Stage("global_pool"), Stage("linear", widens=True)),
 }
 
+JOINS = ("sum", "product", "concat")  # of several inputs, without parameters
+
 _PATTERN = re.compile(r"(sep_conv|dil_conv|conv|avg_pool|max_pool)(\d+)x(\d+)")
 _RAW = re.compile(r"raw_(conv|depthwise|dil_depthwise)(\d+)x(\d+)(?:-(\d+)x(\d+))?")
-PARTS = ("raw_", "projected_")  # names that begin like this are parts of operators
+_OTHER = re.compile(
+    r"(plain_conv|plain_sep_conv|plain_depthwise|plain_max_pool|plain_avg_pool|relu_conv|relu_sep_conv|relu_dil_conv)"
+    r"(\d+)x(\d+)(?:_(?:(twice)|(\d+)x(\d+)))?"
+)
+PARTS = ("raw_", "projected_", "plain_", "relu_")  # of names that a chain space does not offer
 
 
 @cache
@@ -78,6 +96,8 @@ def stages(operator: str) -> tuple[Stage, ...]:
         return ()
     if raw := _RAW.fullmatch(operator):
         return (_raw(operator, raw),)
+    if other := _OTHER.fullmatch(operator):
+        return _other(operator, other)
     whole = operator.removeprefix("projected_")
     found = kernel_of(whole)
     if found is None:
@@ -111,6 +131,37 @@ def _raw(operator: str, match: re.Match[str]) -> Stage:
     dense = match[1] == "conv"
     dilation = 2 if match[1] == "dil_depthwise" else 1
     return Stage("conv" if dense else "depthwise", kernel, dilation, strided=True, widens=dense, centre=centre)
+
+
+def _other(operator: str, match: re.Match[str]) -> tuple[Stage, ...]:
+    """Return the stages of a `plain_` or `relu_` operator."""
+    front, kind = match[1].split("_", 1)
+    kernel = _kernel(operator, match[2], match[3])
+    if front == "plain":
+        if kind.endswith("pool") and match[4] is None and match[5] is None:
+            return (Stage("avg_pool" if kind == "avg_pool" else "max_pool", kernel, strided=True),)
+        if match[4] is None and match[5] is None:
+            return (*_convolution(kind, kernel, strided=True), NORM, RELU)
+    elif match[4] is not None and kind != "conv":
+        again = _convolution(kind, kernel, strided=False)
+        # the first keeps the channels of its input, as in the published code, and the second widens
+        first = (*_convolution(kind, kernel, strided=True)[:-1], POINTWISE)
+        return (RELU, *first, NORM, RELU, *again, NORM)
+    elif match[4] is None and (match[5] is None or kind == "conv"):
+        first = _convolution(kind, kernel, strided=True)
+        if match[5] is None:
+            return (RELU, *first, NORM)
+        second = Stage("conv", _kernel(operator, match[5], match[6]))
+        return (RELU, *first, second, NORM)
+    raise RlnasError(f"unknown operator '{operator}'; expected one like {CHOOSABLE}")
+
+
+def _convolution(kind: str, kernel: tuple[int, int], *, strided: bool) -> tuple[Stage, ...]:
+    """Return the convolutions of a kind that map the node's input channels to its output channels; depthwise: keep."""
+    if kind == "conv":
+        return (Stage("conv", kernel, strided=strided, widens=True),)
+    spatial = Stage("depthwise", kernel, dilation=2 if kind == "dil_conv" else 1, strided=strided)
+    return (spatial,) if kind == "depthwise" else (spatial, Stage("conv", widens=True))
 
 
 def _whole(kind: str, kernel: tuple[int, int]) -> tuple[Stage, ...]:

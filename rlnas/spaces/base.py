@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from rlnas.errors import RlnasError
 from rlnas.networks.graph import Graph
 from rlnas.spaces import process
+from rlnas.spaces.diagram import Diagram
 from rlnas.tabular.benchmark import Benchmark
 
 Architecture: TypeAlias = Any  # immutable and hashable; each space defines its type
@@ -199,6 +200,10 @@ class Space(ABC):
         """
         return {}
 
+    def diagrams(self, architecture: Architecture) -> tuple[Diagram, ...]:
+        """Return the parts that a report draws beside the whole network; none by default."""
+        return ()
+
     # -- networks ------------------------------------------------------------------------------------
 
     @property
@@ -209,6 +214,15 @@ class Space(ABC):
         of an architecture compute the same function with as many parameters.
         """
         return self
+
+    def auxiliary(
+        self, architecture: Architecture, *, image_channels: int, image_size: int, classes: int
+    ) -> Graph | None:
+        """Return a second network that shares nodes with `graph` and classifies from an earlier place, for training.
+
+        Its loss is added to that of the network (Szegedy et al. 2015; NASNet, DARTS). None if the space has none.
+        """
+        return None
 
     def graph(self, architecture: Architecture, *, image_channels: int, image_size: int, classes: int) -> Graph:
         """Return the network for images of `image_channels` and `image_size` x `image_size` pixels.

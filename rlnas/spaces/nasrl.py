@@ -162,10 +162,10 @@ class NasrlSpace(ChainSpace):
                 )
                 for source, name in zip([node, *skips], [number, *names], strict=True)
             ]
-            joined = builder.add("sum", parts, layer=number, own=0)
+            joined = builder.add("sum", parts, layer=number, own=(0,))
             return builder.add("norm_relu", [joined], key=f"layer{number}/join/norm", layer=number)
         if self.merge == "concat":
             return node
         if skips:
-            node = builder.add("sum", [node, *skips], layer=number, own=0)
+            node = builder.add("sum", [node, *skips], layer=number, own=(0,))
         return builder.add("norm", [node], key=f"layer{number}/norm", layer=number)

@@ -69,8 +69,8 @@ def skips_alone(graph: Graph) -> Graph:
     """The graph without the outputs of layers' own operators where there are skips."""
     nodes = [
         node
-        if node.own is None
-        else replace(node, own=None, inputs=tuple(i for place, i in enumerate(node.inputs) if place != node.own))
+        if not node.own
+        else replace(node, own=(), inputs=tuple(i for place, i in enumerate(node.inputs) if place not in node.own))
         for node in graph.nodes
     ]
     return replace(graph, nodes=tuple(nodes))
@@ -100,11 +100,11 @@ def test_a_dropped_layer_passes_on_its_skips_alone(name, images, noise):
 def test_the_own_input_is_the_layers_operator_and_the_others_do_not_pass_through_it(name):
     space = SPACES[name]
     for graph in graphs_of(space):
-        joins = [node for node in graph.nodes if node.own is not None]
+        joins = [node for node in graph.nodes if node.own]
         sums = [node for node in graph.nodes if node.operator == "sum" and not within_operator(graph, node)]
         assert joins == sums != []
         for node in joins:
-            own = [place == node.own for place in range(len(node.inputs))]
+            own = [place in node.own for place in range(len(node.inputs))]
             through = [passes_operator(graph, graph.nodes[source], node.layer, space) for source in node.inputs]
             assert through == own
 
@@ -125,7 +125,7 @@ def passes_operator(graph: Graph, node: Node, layer: int, space: ChainSpace) -> 
 @pytest.mark.parametrize("place", [0, 1, 2])
 def test_what_is_kept_is_rescaled_and_the_rest_is_not(place, noise):
     values = [torch.full((2, 1, 2, 2), float(3**k)) for k in range(3)]
-    node = Node("sum", (0, 1, 2), 1, (2, 2), own=place)
+    node = Node("sum", (0, 1, 2), 1, (2, 2), own=(place,))
     kept, dropped = apply(node, values, None, noise(0.9)), apply(node, values, None, noise(0.0))
     assert torch.allclose(kept, torch.tensor(13 - 3.0**place + 3.0**place / (1 - RATE)))
     assert torch.equal(dropped, torch.full((2, 1, 2, 2), 13 - 3.0**place))
@@ -133,7 +133,7 @@ def test_what_is_kept_is_rescaled_and_the_rest_is_not(place, noise):
 
 
 def test_each_image_draws_for_itself():
-    node, values = Node("sum", (0, 1), 1, (2, 2), own=1), [torch.zeros(400, 1, 2, 2), torch.ones(400, 1, 2, 2)]
+    node, values = Node("sum", (0, 1), 1, (2, 2), own=(1,)), [torch.zeros(400, 1, 2, 2), torch.ones(400, 1, 2, 2)]
     out = apply(node, values, None, Noise(0.0, RATE, torch.Generator().manual_seed(0)))
     assert (out == out[:, :1, :1, :1]).all()
     assert abs((out[:, 0, 0, 0] == 0).float().mean() - RATE) < 0.1  # four and a half standard errors
@@ -143,7 +143,7 @@ def test_each_image_draws_for_itself():
 def test_evaluation_is_unaffected(name, images):
     graphs = graphs_of(SPACES[name])
     weights = weights_for(graphs)
-    without = [replace(graph, nodes=tuple(replace(n, own=None) for n in graph.nodes)) for graph in graphs]
+    without = [replace(graph, nodes=tuple(replace(n, own=()) for n in graph.nodes)) for graph in graphs]
     for graph, plain in zip(graphs, without, strict=True):
         assert torch.equal(run(graph, weights, images), run(plain, weights, images))
 
@@ -161,13 +161,13 @@ def test_merged_graphs_drop_alike(name, images, noise):
 def test_nodes_that_drop_another_input_are_not_merged():
     """In training they compute different things."""
     graph = graphs_of(SPACES["sum"], 1)[0]
-    other = replace(graph, nodes=tuple(n if n.own is None else replace(n, own=1) for n in graph.nodes))
+    other = replace(graph, nodes=tuple(n if not n.own else replace(n, own=(1,)) for n in graph.nodes))
     assert len(merge([graph, other]).graph.nodes) > len(graph.nodes)
 
 
 @pytest.mark.parametrize("name", CONVOLVED)
 def test_a_space_whose_skips_are_convolved_has_nothing_to_drop(name):
-    assert all(node.own is None for graph in graphs_of(SPACES[name]) for node in graph.nodes)
+    assert all(not node.own for graph in graphs_of(SPACES[name]) for node in graph.nodes)
 
 
 @pytest.mark.parametrize("name", sorted({SPACES[name].name for name in CONVOLVED}))

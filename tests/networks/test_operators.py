@@ -22,6 +22,47 @@ def test_the_dilated_convolution_is_a_dilated_separable_one():
     assert stages("dil_conv5x5")[3] == Stage("depthwise", (5, 5), dilation=2, strided=True)
 
 
+NORM, RELU = Stage("norm"), Stage("relu")
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("plain_conv3x3", (Stage("conv", (3, 3), strided=True, widens=True), NORM, RELU)),
+        (
+            "plain_sep_conv5x5",
+            (Stage("depthwise", (5, 5), strided=True), Stage("conv", widens=True), NORM, RELU),
+        ),
+        ("plain_depthwise3x3", (Stage("depthwise", (3, 3), strided=True), NORM, RELU)),
+        ("plain_max_pool3x3", (Stage("max_pool", (3, 3), strided=True),)),
+        ("relu_conv1x1", (RELU, Stage("conv", widens=True, strided=True), NORM)),
+        (
+            "relu_conv1x7_7x1",
+            (RELU, Stage("conv", (1, 7), strided=True, widens=True), Stage("conv", (7, 1)), NORM),
+        ),
+        (
+            "relu_dil_conv3x3",
+            (RELU, Stage("depthwise", (3, 3), dilation=2, strided=True), Stage("conv", widens=True), NORM),
+        ),
+        (
+            "relu_sep_conv3x3_twice",
+            (
+                *(RELU, Stage("depthwise", (3, 3), strided=True), Stage("conv"), NORM),
+                *(RELU, Stage("depthwise", (3, 3)), Stage("conv", widens=True), NORM),
+            ),
+        ),
+    ],
+)
+def test_operators_without_a_projection(name, expected):
+    assert stages(name) == expected
+
+
+@pytest.mark.parametrize("name", ["plain_conv3x3_twice", "relu_conv3x3_twice", "relu_sep_conv3x3_5x5", "plain_relu3x3"])
+def test_an_operator_that_does_not_exist_is_refused(name):
+    with pytest.raises(RlnasError, match=f"unknown operator '{name}'"):
+        stages(name)
+
+
 def test_identity_is_nothing():
     assert stages("identity") == ()
 
