@@ -123,6 +123,6 @@ def _variable(colour: str) -> str:
 
 
 def family(operator: str) -> str:
-    """The operator's name without its kernel size if it has a colour: `sep_conv` of `sep_conv3x3`; else empty."""
-    name = re.sub(r"\d+x\d+$", "", operator)
+    """The operator's kind if it has a colour: `sep_conv` of `sep_conv3x3` or `relu_sep_conv3x3_twice`; else empty."""
+    name = re.sub(r"\d+x\d+.*$", "", re.sub(r"^(relu|plain|projected)_", "", operator))
     return name if name in FAMILIES else ""

@@ -70,9 +70,8 @@ def operator(name: str) -> str:
         text = f"conv {match[1]}\N{MULTIPLICATION SIGN}{match[2]}, {match[3]} filters"
         strided = match[4] is not None and (match[4], match[5]) != ("1", "1")
         return text + (f", stride {match[4]}\N{MULTIPLICATION SIGN}{match[5]}" if strided else "")
-    match = re.fullmatch(r"([a-z_]+?)(\d+)x(\d+)", name)
-    words = name if match is None else f"{match[1]} {match[2]}\N{MULTIPLICATION SIGN}{match[3]}"
-    return words.replace("_", " ")
+    name = re.sub(r"^(relu|plain|projected)_", "", name)  # how an operator is put together, not what it is
+    return re.sub(r"(\d+)x(\d+)", " \\1\N{MULTIPLICATION SIGN}\\2", name).replace("_", " ").replace("  ", " ")
 
 
 def dataset(name: str) -> str:

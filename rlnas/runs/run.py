@@ -14,6 +14,7 @@ from rlnas.config.plain_data import flatten
 from rlnas.networks.graph import Graph, cost
 from rlnas.runs.values import number
 from rlnas.spaces import Space, make_space
+from rlnas.spaces.diagram import Diagram
 
 PHASES = ("data", "warmup", "child", "evaluation", "controller", "select", "retrain")  # then others, then rest
 Floats = NDArray[np.float64]
@@ -189,6 +190,18 @@ class Run:
         known = asked if asked.get("name") == self.space_name else {}
         options = {**known, **(self.result["space"].get("options") or {}), **changes, "name": self.space_name}
         return make_space(build_space_config(options))
+
+    @cached_property
+    def diagrams(self) -> tuple[Diagram, ...]:
+        """The parts of the found architecture that its space draws; none if nothing was found.
+
+        Raises RlnasError where the space cannot be built, or has no such architecture.
+        """
+        return (
+            ()
+            if self.best is None or self.table is not None
+            else self.space.diagrams(self.space.parse(self.best["architecture"]))
+        )
 
     @cached_property
     def graph(self) -> Graph | None:

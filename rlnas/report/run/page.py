@@ -29,9 +29,10 @@ def write_page(
     plots: Sequence[Plot],
     notes: Sequence[str],
     gap: dict[str, Any] | None = None,
+    parts: Sequence[tuple[str, str, str]] = (),
 ) -> str:
     """The document. drawing: the network's SVG and its rows, None if there is none. notes: what could not be drawn.
-    gap: the section on the gap, see rlnas.report.run.gap.
+    gap: the section on the gap, see rlnas.report.run.gap. parts: of the architecture: name of the file, title, SVG.
     """
     groups: dict[str, list[dict[str, Any]]] = {}
     for plot in plots:
@@ -55,6 +56,7 @@ def write_page(
         gap=gap,
         architecture=(run.best or {}).get("architecture"),
         drawing=_drawing(*drawing) if drawing else None,
+        parts=[inline(svg, name, title, _own_width(svg)) for name, title, svg in parts],
         control_plots=groups.pop(CONTROLS, []),
         controls=alone.section(run),
         groups=groups,
@@ -185,8 +187,6 @@ def _drawing(svg: str, rows: list[Row]) -> dict[str, Any]:
     label += _plural(
         len(arcs), "skip connection" if chain else "edge past others", "" if chain else "edges past others"
     )
-    width = int(svg.split('width="', 1)[1].split('"', 1)[0])
-    style = f"max-width: {width}px; min-width: {round(0.8 * width)}px"
     shown_sources = [
         [source for source in row.sources if not chain or source != place - 1] for place, row in enumerate(rows)
     ]
@@ -202,7 +202,18 @@ def _drawing(svg: str, rows: list[Row]) -> dict[str, Any]:
         for row, sources in zip(rows, shown_sources, strict=True)
     ]
     whole = (1, 2) if max(len(row.label) for row in rows) <= 18 else (2,)
-    return {"inline": inline(svg, "architecture", label, style), "rows": table, "chain": chain, "whole": whole}
+    return {
+        "inline": inline(svg, "architecture", label, _own_width(svg)),
+        "rows": table,
+        "chain": chain,
+        "whole": whole,
+    }
+
+
+def _own_width(svg: str) -> str:
+    """The style of a drawing that is hardly scaled, so that its text keeps its size."""
+    width = int(svg.split('width="', 1)[1].split('"', 1)[0])
+    return f"max-width: {width}px; min-width: {round(0.8 * width)}px"
 
 
 def _candidates(run: Run) -> dict[str, Any] | None:
