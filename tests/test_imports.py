@@ -36,6 +36,7 @@ ORDER = (
     "compare",
     "sweep",
     "cli",
+    "draw",
     "__main__",
 )
 MOST_LINES = 400  # of a module
