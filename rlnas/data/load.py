@@ -97,6 +97,12 @@ def _is_grey(wanted: str, train: Images, given: Images | None, name: str) -> boo
 
 
 def _source(config: DataConfig) -> Source:
+    own_size = FIXED_SIZES.get(config.name)
+    if own_size is not None and config.size not in (0, own_size):
+        raise RlnasError(
+            f"data.size={config.size} has no effect on data={config.name}, whose images are {own_size}x{own_size}; leave "
+            "it out, or read the images with data=folder or data=hub, which resize them"
+        )
     if config.name in SOURCES:
         return SOURCES[config.name](config)
     if "." not in config.name:
@@ -122,6 +128,8 @@ def _hub_cifar10(config: DataConfig) -> Source:
     )
     return dataclasses.replace(hub(wanted), name="cifar10")
 
+
+FIXED_SIZES = {"cifar10": CIFAR10_SIZE, "digits": 8}  # pixels; these sources do not resize
 
 SOURCES: dict[str, Callable[[DataConfig], Source]] = {
     "cifar10": _cifar10,

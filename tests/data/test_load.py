@@ -32,6 +32,12 @@ def rows(images: Images) -> list[bytes]:
     ]
 
 
+@pytest.mark.parametrize(("name", "own"), [("digits", 8), ("cifar10", 32)])
+def test_a_size_that_a_source_cannot_give_is_refused(name: str, own: int) -> None:
+    with pytest.raises(RlnasError, match=rf"data.size=16 .* data={name}, .* {own}x{own}"):
+        load(name=name, size=16)
+
+
 @pytest.mark.parametrize("valid", [0.01, 0.1, 0.5, 0.9])
 def test_the_splits_are_disjoint_and_complete(valid: float) -> None:
     data = load(valid=valid)
