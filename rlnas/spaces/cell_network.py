@@ -227,9 +227,10 @@ class Network:
 
         concat: each output has a 1x1 convolution of its own, their sum is one over the concatenation; then BN, since
         all nodes of a cell have as many channels. product: BN keeps products of products from growing. Drop path drops
-        operators other than the identity, as DARTS does; a dropped factor would leave nothing, so products are kept.
+        operators other than the identity without stride, as DARTS does; a dropped factor would leave nothing, so
+        products are kept.
         """
-        own = tuple(place for place, operator in enumerate(hidden.operators) if operator != "identity")
+        own = tuple(place for place, part in enumerate(parts) if self.builder.nodes[part].operator != "identity")
         if hidden.summarisation == "product":
             joined = self.builder.add("product", parts, layer=layer)
             return self.builder.add("norm", [joined], key=f"{front}/product/norm", layer=layer)
