@@ -76,7 +76,7 @@ class NasnetConfig:
     output: str = one_of("all", "all", "loose")
     pairs: str = one_of("distinct", "distinct", "any")
     tied: bool = False
-    cells: int = ranged(5, 1, 100)
+    cells: int = ranged(3, 1, 100)
     filters: int = ranged(8, 1, 4096)
     reductions: int = ranged(2, 1, 6)
     stem_multiplier: int = ranged(3, 1, 16)
@@ -90,7 +90,7 @@ class DartsConfig:
     name: str = "darts"
     operators: list[str] = field(default_factory=lambda: list(DARTS_OPERATORS))
     nodes: int = ranged(4, 1, 20)
-    cells: int = ranged(5, 1, 100)
+    cells: int = ranged(3, 1, 100)
     filters: int = ranged(8, 1, 4096)
     reductions: int = ranged(2, 1, 6)
     stem_multiplier: int = ranged(3, 1, 16)
