@@ -10,6 +10,7 @@ import rlnas
 from rlnas.cli import CONF, _compose
 from rlnas.config.build import build_config
 from rlnas.config.plain_data import to_dict
+from rlnas.config.presets import space_options
 from rlnas.errors import RlnasError
 from rlnas.spaces import NasrlBenchSpace, make_space
 
@@ -19,6 +20,7 @@ OPTIONS = [
 EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
 TABLES = ("nas_bench_macro", "table")  # experiments, and the options of space with the same names
 BENCH = ("compare_small", "nasrl_bench")  # of a space with networks and a table
+CELLS = ("nasnet_digits", "nasnet_cifar", "darts_digits", "darts_cifar")
 NETWORKS = [name for name in EXPERIMENTS if name not in (*TABLES, *BENCH)]
 GIVEN = {
     "data=folder": ["data.path=x"],
@@ -34,8 +36,6 @@ ANYWHERE = ("space=yours", "space=nasrl_bench", "evaluator=yours", "search=untra
 LOOKED_UP = (*(f"space={name}" for name in TABLES), *UNTRAINED)
 SHRUNKEN = [
     "data.limit=300",
-    "space.layers=3",
-    "space.filters=4",
     "space.stem_stride=2",
     "search.warmup_epochs=1",
     "search.epochs_per_round=0.5",
@@ -71,7 +71,7 @@ def test_every_option_composes_and_names_itself(option: str) -> None:
     elif group not in ("search", "space", "evaluator", "execution"):
         assert getattr(config, group).name == name
     if group == "space":
-        assert name.startswith(config.space.name)
+        assert config.space.name == space_options(name)["name"]
     if group == "evaluator":
         assert name.startswith(config.evaluator.name)
 
@@ -84,7 +84,8 @@ def test_every_file_opens_with_the_command_that_uses_it(path: Path) -> None:
 
 @pytest.mark.parametrize("experiment", NETWORKS)
 def test_every_experiment_runs_shrunken(experiment: str, tmp_path: Path) -> None:
-    shrunken = [item for item in SHRUNKEN if experiment != "nasrl_digits" or "when_missing" not in item]
+    shrunken = [item for item in SHRUNKEN if not experiment.endswith("_digits") or "when_missing" not in item]
+    shrunken += ["space.cells=3", "space.filters=2"] if experiment in CELLS else ["space.layers=3", "space.filters=4"]
     folder = rlnas.run([f"+experiment={experiment}", *shrunken, f"hydra.run.dir={tmp_path}/run"])
     result = rlnas.load_result(folder)
     assert result["name"] == experiment

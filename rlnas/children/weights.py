@@ -114,6 +114,8 @@ def _layer(stage: Stage, channels: int, out: int, stride: tuple[int, int], track
         return conv
     if stage.kind == "avg_pool":
         return nn.AvgPool2d(stage.kernel, stride, padding, ceil_mode=height % 2 == 0, count_include_pad=False)
+    if stage.kind == "grid_pool":
+        return nn.AdaptiveAvgPool2d(stage.kernel)
     if stage.kind == "max_pool":
         return MaxPool(stage.kernel, stride, padding)
     if stage.kind == "norm":

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rlnas.config.ranges import one_of, ranged
-from rlnas.networks.operators import ENAS_OPERATORS
+from rlnas.networks.operators import DARTS_OPERATORS, ENAS_OPERATORS
 
 
 @dataclass
@@ -64,6 +64,40 @@ class NasrlFactoredConfig:
 
 
 @dataclass
+class NasnetConfig:
+    """Options of rlnas.spaces.nasnet.NasnetSpace; the default is the survey's example."""
+
+    name: str = "nasnet"
+    operators: list[str] = field(
+        default_factory=lambda: ["dil_conv3x3", "sep_conv5x5", "identity", "max_pool3x3"],
+    )
+    summarisations: list[str] = field(default_factory=lambda: ["sum", "concat", "product"])
+    nodes: int = ranged(4, 1, 20)
+    output: str = one_of("all", "all", "loose")
+    pairs: str = one_of("distinct", "distinct", "any")
+    tied: bool = False
+    cells: int = ranged(3, 1, 100)
+    filters: int = ranged(8, 1, 4096)
+    reductions: int = ranged(2, 1, 6)
+    stem_multiplier: int = ranged(3, 1, 16)
+    stem_stride: int = ranged(1, 1, 4)
+
+
+@dataclass
+class DartsConfig:
+    """Options of rlnas.spaces.darts.DartsSpace."""
+
+    name: str = "darts"
+    operators: list[str] = field(default_factory=lambda: list(DARTS_OPERATORS))
+    nodes: int = ranged(4, 1, 20)
+    cells: int = ranged(3, 1, 100)
+    filters: int = ranged(8, 1, 4096)
+    reductions: int = ranged(2, 1, 6)
+    stem_multiplier: int = ranged(3, 1, 16)
+    stem_stride: int = ranged(1, 1, 4)
+
+
+@dataclass
 class TableConfig:
     """Meaning of the columns of a tabular benchmark; see rlnas.tabular.read. `reward`: one name or a list."""
 
@@ -105,6 +139,8 @@ class OwnConfig:
 SPACE_CONFIGS: dict[str, Any] = {
     "nasrl": NasrlConfig,
     "nasrl_factored": NasrlFactoredConfig,
+    "nasnet": NasnetConfig,
+    "darts": DartsConfig,
     "table": TableConfig,
     "nas_bench_macro": NasBenchMacroConfig,
     "nasrl_bench": NasrlBenchConfig,

@@ -23,6 +23,15 @@ from typing import Literal
 from rlnas.errors import RlnasError
 
 ENAS_OPERATORS = ("conv3x3", "conv5x5", "sep_conv3x3", "sep_conv5x5", "avg_pool3x3", "max_pool3x3")
+DARTS_OPERATORS = (
+    "sep_conv3x3",
+    "sep_conv5x5",
+    "dil_conv3x3",
+    "dil_conv5x5",
+    "max_pool3x3",
+    "avg_pool3x3",
+    "identity",
+)
 CHOOSABLE = "conv1x1, conv3x3, conv5x5, sep_conv3x3, dil_conv3x3, avg_pool3x3, max_pool3x3, identity, ..."
 
 
@@ -30,13 +39,14 @@ CHOOSABLE = "conv1x1, conv3x3, conv5x5, sep_conv3x3, dil_conv3x3, avg_pool3x3, m
 class Stage:
     """One primitive of an operator.
 
-    kind: `conv`, `depthwise`, `avg_pool`, `max_pool`, `norm`, `relu`, `linear` (with bias) or
-    `global_pool`. kernel: (height, width) in pixels. strided: this stage applies the node's stride.
+    kind: `conv`, `depthwise`, `avg_pool`, `max_pool`, `norm`, `relu`, `linear` (with bias),
+    `global_pool` or `grid_pool` (means over the cells of a grid of `kernel` cells, whatever the map's size).
+    kernel: (height, width) in pixels. strided: this stage applies the node's stride.
     widens: this stage maps the node's input channels to its output channels. centre: (height, width) of the middle of
     the kernel that has no parameters and counts as zero; (0, 0): the kernel is complete.
     """
 
-    kind: Literal["conv", "depthwise", "avg_pool", "max_pool", "norm", "relu", "linear", "global_pool"]
+    kind: Literal["conv", "depthwise", "avg_pool", "max_pool", "norm", "relu", "linear", "global_pool", "grid_pool"]
     kernel: tuple[int, int] = (1, 1)
     dilation: int = 1
     strided: bool = False
@@ -61,8 +71,12 @@ STRUCTURAL: dict[str, tuple[Stage, ...]] = {
     "reduce": (Stage("avg_pool", (2, 2), strided=True), Stage("conv", widens=True), NORM),
     # of cells: in place of two 1x1 convolutions on shifted pixels, with as many parameters
     "relu_reduce": (RELU, Stage("avg_pool", (2, 2), strided=True), Stage("conv", widens=True), NORM),
-    # a 1x1 convolution over a concatenation of ReLU outputs is a sum of these, one for each source
+    # a 1x1 convolution over a concatenation of ReLU outputs is a sum of these, one for each source; and a reduction
     "relu_raw_conv1x1": (RELU, Stage("conv", widens=True)),
+    "relu_raw_reduce": (RELU, Stage("avg_pool", (2, 2), strided=True), Stage("conv", widens=True)),
+    # of the auxiliary head (NASNet, DARTS): to a 2x2 map, then by a 2x2 convolution to one pixel
+    "auxiliary_project": (RELU, Stage("grid_pool", (2, 2), strided=True), *PROJECT),
+    "auxiliary_conv": (Stage("conv", (2, 2), strided=True, widens=True), NORM, RELU),
     "norm": (NORM,),
     "norm_relu": (NORM, RELU),
     "pointwise_norm_relu": (POINTWISE, NORM, RELU),

@@ -6,7 +6,9 @@ from typing import Any
 
 from rlnas.config.own import make_own
 from rlnas.config.schema import (
+    DartsConfig,
     NasBenchMacroConfig,
+    NasnetConfig,
     NasrlBenchConfig,
     NasrlConfig,
     NasrlFactoredConfig,
@@ -15,8 +17,11 @@ from rlnas.config.schema import (
 )
 from rlnas.errors import RlnasError
 from rlnas.spaces.base import Architecture, Space
+from rlnas.spaces.cells import CellSpace
 from rlnas.spaces.chain import ChainSpace
+from rlnas.spaces.darts import DartsSpace
 from rlnas.spaces.independent import IndependentSpace
+from rlnas.spaces.nasnet import NasnetSpace
 from rlnas.spaces.nasrl import NasrlSpace
 from rlnas.spaces.nasrl_bench import NasrlBenchSpace
 from rlnas.spaces.nasrl_factored import NasrlFactoredSpace
@@ -26,8 +31,11 @@ from rlnas.tabular import read_benchmark
 __all__ = [
     "SPACES",
     "Architecture",
+    "CellSpace",
     "ChainSpace",
+    "DartsSpace",
     "IndependentSpace",
+    "NasnetSpace",
     "NasrlBenchSpace",
     "NasrlFactoredSpace",
     "NasrlSpace",
@@ -65,6 +73,8 @@ def _options(config: Any) -> dict[str, Any]:
 SPACES: dict[type[Any], Callable[[Any], Space]] = {
     NasrlConfig: lambda config: NasrlSpace(**_options(config)),
     NasrlFactoredConfig: lambda config: NasrlFactoredSpace(**_options(config)),
+    NasnetConfig: lambda config: NasnetSpace(**_options(config)),
+    DartsConfig: lambda config: DartsSpace(**_options(config)),
     TableConfig: _table,
     NasBenchMacroConfig: _table,
     NasrlBenchConfig: lambda config: NasrlBenchSpace(**_options(config)),

@@ -169,7 +169,7 @@ def test_every_choice_is_allowed(key, item):
             {"space": {"name": "nasrl_factored", "merge": "sum"}},
             r"unknown key space.merge.*\(known here: name, layers, heights",
         ),
-        ({"space": {"name": "darts"}}, "space.name is 'darts', expected one of nasrl, nasrl_factored"),
+        ({"space": {"name": "cell"}}, "space.name is 'cell', expected one of nasrl, nasrl_factored"),
         ({"child": 3}, "child is 3, expected a group of options"),
         ({"space": 3}, "space is 3, expected a group of options"),
         ({"data": None}, "data is None, expected a group of options"),

@@ -21,7 +21,7 @@ from rlnas.execution.settings import Execution
 from rlnas.executors import LocalExecutor
 from rlnas.networks.graph import Graph, cost
 from rlnas.networks.merge import merge, merge_within, peak
-from rlnas.spaces import NasrlFactoredSpace, NasrlSpace
+from rlnas.spaces import DartsSpace, NasnetSpace, NasrlFactoredSpace, NasrlSpace
 from rlnas.spaces.networks import Networks
 
 SPACE = NasrlSpace(3, ("conv1x1", "conv3x3", "max_pool3x3"), filters=4, reductions=1)
@@ -247,6 +247,8 @@ SPACES = {
     "factored": NasrlFactoredSpace(3, (1, 3), (1, 3), (3, 4), (1, 2), (1, 2)),
     "projection": NasrlSpace(4, OPERATORS, filters=4, reductions=1, merge="concat", sharing="projection"),
     "kernel": NasrlSpace(4, (*OPERATORS, "conv5x5"), filters=4, reductions=1, sharing="kernel"),
+    "darts": DartsSpace(("sep_conv3x3", "avg_pool3x3", "identity"), nodes=2, cells=3, filters=3),
+    "nasnet": NasnetSpace(nodes=2, output="loose", pairs="any", cells=3, filters=3),
 }
 
 

@@ -10,7 +10,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from rlnas.children.network import run
 from rlnas.children.weights import Weights
 from rlnas.networks.graph import INPUT, Graph, GraphBuilder, Node, cost
-from rlnas.spaces import NasrlFactoredSpace, NasrlSpace, Space
+from rlnas.networks.operators import JOINS
+from rlnas.spaces import DartsSpace, NasnetSpace, NasrlFactoredSpace, NasrlSpace, Space
 
 OPERATORS = ("conv1x1", "conv3x5", "sep_conv3x3", "dil_conv5x5", "avg_pool3x3", "max_pool5x5", "identity")
 SPACES: dict[str, Space] = {
@@ -20,6 +21,11 @@ SPACES: dict[str, Space] = {
     "kernel": NasrlSpace(5, (*OPERATORS, "conv3x7", "sep_conv5x5"), filters=3, merge="concat", sharing="kernel"),
     "factored": NasrlFactoredSpace(5, (1, 3), (3, 5), (2, 3, 4)),
     "factored, strided": NasrlFactoredSpace(4, (1, 3), (3, 5), (2, 3), (1, 2, 3), (1, 2)),
+    "darts": DartsSpace(("sep_conv3x3", "dil_conv5x5", "avg_pool3x3", "identity"), nodes=3, cells=4, filters=2),
+    "nasnet": NasnetSpace(nodes=2, cells=3, filters=3, stem_multiplier=2, pairs="any"),
+    "nasnet, loose": NasnetSpace(
+        ("identity", "conv1x3_3x1", "conv1x1"), nodes=3, output="loose", pairs="any", cells=5, filters=2
+    ),
 }
 every = pytest.mark.parametrize("space", SPACES.values(), ids=SPACES.keys())
 
@@ -158,7 +164,7 @@ def test_architectures_share_a_parameter_exactly_where_they_share_a_key(space):
 @every
 def test_nodes_without_a_key_have_no_parameters(space):
     for graph in graphs(space):
-        assert {node.operator for node in graph.nodes if node.key is None} <= {"sum", "pad", "identity"}
+        assert {node.operator for node in graph.nodes if node.key is None} <= {*JOINS, "pad", "identity"}
 
 
 @every

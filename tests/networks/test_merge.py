@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from rlnas.networks.graph import INPUT, Graph, GraphBuilder
 from rlnas.networks.merge import merge, merge_within, peak
-from rlnas.spaces import NasrlFactoredSpace, NasrlSpace
+from rlnas.spaces import DartsSpace, NasnetSpace, NasrlFactoredSpace, NasrlSpace
 
 OPERATORS = ("conv1x1", "conv3x3", "max_pool3x3", "identity")
 SPACES = (
@@ -17,6 +17,8 @@ SPACES = (
     NasrlSpace(5, OPERATORS, filters=3, reductions=1, sharing="projection"),
     NasrlSpace(5, OPERATORS, filters=3, reductions=1, merge="concat", sharing="kernel"),
     NasrlFactoredSpace(4, (1, 3), (3,), (2, 3), (1, 2), (1, 2)),
+    DartsSpace(("sep_conv3x3", "identity"), nodes=2, cells=3, filters=2),
+    NasnetSpace(nodes=2, output="loose", pairs="any", cells=4, filters=2),
 )
 many = settings(max_examples=30)
 

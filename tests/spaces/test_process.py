@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from rlnas.errors import RlnasError
 from rlnas.search.statistics import diversity, feature_mean
-from rlnas.spaces import IndependentSpace, NasrlFactoredSpace, NasrlSpace, Space
+from rlnas.spaces import DartsSpace, IndependentSpace, NasrlFactoredSpace, NasrlSpace, Space
 from rlnas.spaces.process import changed, legal_values, open_choices, repaired
 from tests.stack import STACK, StackSpace, every_stack
 
@@ -230,6 +230,7 @@ def test_diversity_counts_the_choices_that_were_legal():
 PRODUCTS = {
     "nasrl": NasrlSpace(4, ("conv1x1", "conv3x3", "max_pool3x3")),
     "factored": NasrlFactoredSpace(3, (1, 3), (3,), (4, 8, 16), (1, 2)),
+    "darts": DartsSpace(nodes=3),
 }
 products = pytest.mark.parametrize("space", PRODUCTS.values(), ids=PRODUCTS)
 
