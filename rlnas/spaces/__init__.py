@@ -6,6 +6,8 @@ from typing import Any
 
 from rlnas.config.own import make_own
 from rlnas.config.schema import (
+    GeneticCnnConfig,
+    HierarchicalConfig,
     NasBenchMacroConfig,
     NasrlBenchConfig,
     NasrlConfig,
@@ -16,6 +18,8 @@ from rlnas.config.schema import (
 from rlnas.errors import RlnasError
 from rlnas.spaces.base import Architecture, Space
 from rlnas.spaces.chain import ChainSpace
+from rlnas.spaces.genetic_cnn import GeneticCnnSpace
+from rlnas.spaces.hierarchical import HierarchicalSpace
 from rlnas.spaces.independent import IndependentSpace
 from rlnas.spaces.nasrl import NasrlSpace
 from rlnas.spaces.nasrl_bench import NasrlBenchSpace
@@ -27,6 +31,8 @@ __all__ = [
     "SPACES",
     "Architecture",
     "ChainSpace",
+    "GeneticCnnSpace",
+    "HierarchicalSpace",
     "IndependentSpace",
     "NasrlBenchSpace",
     "NasrlFactoredSpace",
@@ -65,6 +71,8 @@ def _options(config: Any) -> dict[str, Any]:
 SPACES: dict[type[Any], Callable[[Any], Space]] = {
     NasrlConfig: lambda config: NasrlSpace(**_options(config)),
     NasrlFactoredConfig: lambda config: NasrlFactoredSpace(**_options(config)),
+    GeneticCnnConfig: lambda config: GeneticCnnSpace(**_options(config)),
+    HierarchicalConfig: lambda config: HierarchicalSpace(**_options(config)),
     TableConfig: _table,
     NasBenchMacroConfig: _table,
     NasrlBenchConfig: lambda config: NasrlBenchSpace(**_options(config)),

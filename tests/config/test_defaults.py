@@ -17,12 +17,17 @@ from rlnas.config.presets import space_options
 from rlnas.config.schema import EVALUATOR_CONFIGS, NAMED_GROUPS, SPACE_CONFIGS, Config, OwnConfig
 from rlnas.controllers.lstm_policy import LstmPolicy
 from rlnas.controllers.make import ALGORITHMS, STRATEGIES
-from rlnas.spaces import NasrlFactoredSpace, NasrlSpace, make_space
+from rlnas.spaces import GeneticCnnSpace, HierarchicalSpace, NasrlFactoredSpace, NasrlSpace, make_space
 
 GROUPS = [item.name for item in dataclasses.fields(Config) if dataclasses.is_dataclass(item.type)]
 OPTIONS = {path.stem: path for path in sorted((CONF / "space").glob("*.yaml"))}
 PRESETS = sorted(set(OPTIONS) - set(SPACE_CONFIGS) - {"yours"})
-NETWORK_SPACES = {"nasrl": NasrlSpace, "nasrl_factored": NasrlFactoredSpace}
+NETWORK_SPACES = {
+    "nasrl": NasrlSpace,
+    "nasrl_factored": NasrlFactoredSpace,
+    "genetic_cnn": GeneticCnnSpace,
+    "hierarchical": HierarchicalSpace,
+}
 UNTRAINED = ["evaluator=tabular", "search=tabular"]
 # constructor arguments of an algorithm, which no dataclass knows
 OF_ALGORITHMS = {"controller": ("params", "policy_params")}
@@ -38,7 +43,7 @@ def raw(*overrides: str) -> dict[str, Any]:
 
 def option(name: str) -> Any:
     """The space that `space=name` configures."""
-    return build_config(_compose([f"space={name}", *([] if "nasrl" in name else UNTRAINED)])).space
+    return build_config(_compose([f"space={name}", *(UNTRAINED if name in ("table", "nas_bench_macro") else [])])).space
 
 
 def test_there_are_groups_and_presets_to_compare():
