@@ -124,5 +124,5 @@ def _variable(colour: str) -> str:
 
 def family(operator: str) -> str:
     """The operator's name without its kernel size if it has a colour: `sep_conv` of `sep_conv3x3`; else empty."""
-    name = re.sub(r"\d+x\d+$", "", operator)
+    name = re.sub(r"\d+x\d+$", "", operator.removeprefix("plain_"))
     return name if name in FAMILIES else ""

@@ -65,6 +65,14 @@ def test_numbers_enumerate_all_connections(counts):
     assert [space.join(space.split(one)) for one in every] == every
 
 
+@given(st.integers(0, 2**19 - 1))
+def test_rank_inverts_unrank(code):
+    space = GeneticCnnSpace()
+    one = space.unrank(code)
+    assert space.rank(one) == code
+    assert space.join(space.split(one)) == space.parse(space.text(one)) == one
+
+
 def test_a_step_is_a_stage_with_its_bits_first():
     space = GeneticCnnSpace((2, 1, 3))
     one = space.parse("1 | . | 0-11")

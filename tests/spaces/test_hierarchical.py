@@ -13,9 +13,11 @@ from torch.nn import functional as F
 import rlnas
 from rlnas.children.network import Noise, run
 from rlnas.children.weights import Weights
+from rlnas.config.build import build_config
 from rlnas.errors import RlnasError
 from rlnas.networks.graph import Graph, cost
-from rlnas.spaces import HierarchicalSpace
+from rlnas.search.given import final_space
+from rlnas.spaces import HierarchicalSpace, make_space
 from rlnas.spaces.diagram import Arrow, Box, Diagram
 from rlnas.spaces.motifs import edge_count, effective, pairs
 
@@ -83,6 +85,14 @@ def test_numbers_and_steps_enumerate_all_architectures(space):
         ]
     assert len(walks) == space.size
     assert {space.architecture(walk) for walk in walks} == set(every)
+
+
+@given(st.integers(0, 7**46 - 1))
+def test_rank_inverts_unrank(code):
+    space = HierarchicalSpace()
+    one = space.unrank(code)
+    assert space.rank(one) == code
+    assert space.parse(space.text(one)) == one
 
 
 def test_steps_are_motifs_and_then_rows_of_the_cells_edges():
@@ -243,6 +253,16 @@ def test_every_edge_of_the_cell_changes_the_scores_and_has_weights_of_its_own(we
     i, j = pairs(4)[edge]
     assert all(before[name].abs().sum() > 0 for name in before)
     assert f"cell1/{i}-{j}/1-2/conv1x1" in {name.split(".")[1] for name in set(before) - set(after)}
+
+
+def test_the_final_network_may_have_more_cells_and_filters():
+    config = build_config({"space": {"name": "hierarchical"}, "retrain": {"space": {"cells": 3, "filters": 36}}})
+    final = final_space(config, make_space(config.space))
+    assert isinstance(final, HierarchicalSpace)
+    assert (final.cells, final.filters, final.size) == (3, 36, HierarchicalSpace().size)
+    config = build_config({"space": {"name": "hierarchical"}, "retrain": {"space": {"motifs": 3}}})
+    with pytest.raises(RlnasError, match="changes what there is to choose"):
+        final_space(config, make_space(config.space))
 
 
 # -- drop path -------------------------------------------------------------------------------------------------
