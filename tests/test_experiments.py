@@ -20,7 +20,6 @@ OPTIONS = [
 EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
 TABLES = ("nas_bench_macro", "table")  # experiments, and the options of space with the same names
 BENCH = ("compare_small", "nasrl_bench")  # of a space with networks and a table
-CELLS = ("nasnet_digits", "nasnet_cifar", "darts_digits", "darts_cifar")
 NETWORKS = [name for name in EXPERIMENTS if name not in (*TABLES, *BENCH)]
 GIVEN = {
     "data=folder": ["data.path=x"],
@@ -36,6 +35,7 @@ ANYWHERE = ("space=yours", "space=nasrl_bench", "evaluator=yours", "search=untra
 LOOKED_UP = (*(f"space={name}" for name in TABLES), *UNTRAINED)
 SHRUNKEN = [
     "data.limit=300",
+    "space.filters=4",
     "space.stem_stride=2",
     "search.warmup_epochs=1",
     "search.epochs_per_round=0.5",
@@ -82,10 +82,21 @@ def test_every_file_opens_with_the_command_that_uses_it(path: Path) -> None:
     assert lines[0].startswith("# python -m rlnas")
 
 
+def shrunken_space(experiment: str) -> list[str]:
+    """Options of a space that shrink it beyond those that every space has."""
+    if experiment.startswith("nasrl"):
+        return ["space.layers=3"]
+    if experiment.startswith(("nasnet", "darts")):
+        return ["space.cells=3"]
+    if experiment.startswith("hierarchical"):
+        return ["space.motifs=2", "space.cell_nodes=3"]
+    return []
+
+
 @pytest.mark.parametrize("experiment", NETWORKS)
 def test_every_experiment_runs_shrunken(experiment: str, tmp_path: Path) -> None:
-    shrunken = [item for item in SHRUNKEN if not experiment.endswith("_digits") or "when_missing" not in item]
-    shrunken += ["space.cells=3", "space.filters=2"] if experiment in CELLS else ["space.layers=3", "space.filters=4"]
+    shrunken = [*SHRUNKEN, *shrunken_space(experiment)]
+    shrunken = [item for item in shrunken if not experiment.endswith("_digits") or "when_missing" not in item]
     folder = rlnas.run([f"+experiment={experiment}", *shrunken, f"hydra.run.dir={tmp_path}/run"])
     result = rlnas.load_result(folder)
     assert result["name"] == experiment

@@ -13,7 +13,7 @@ LANES = 32  # bfloat16 values in the widest register of a CPU (512 bits); twice 
 
 
 class MaxPool(nn.MaxPool2d):
-    """Max pooling with an odd kernel and "same" padding, bit-identical to nn.MaxPool2d.
+    """Max pooling with an odd kernel and "same" padding, or strided with any, bit-identical to nn.MaxPool2d.
 
     A maximum over a rectangle is the maximum over columns of the maxima over rows. Each is an elementwise maximum of a
     few shifted copies of the image, which the processor vectorises in any memory format and dtype. torch's

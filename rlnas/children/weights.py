@@ -117,7 +117,7 @@ def _layer(stage: Stage, channels: int, out: int, stride: tuple[int, int], track
     if stage.kind == "grid_pool":
         return nn.AdaptiveAvgPool2d(stage.kernel)
     if stage.kind == "max_pool":
-        return MaxPool(stage.kernel, stride, padding)
+        return MaxPool(stage.kernel, stride, padding, ceil_mode=height % 2 == 0)
     if stage.kind == "norm":
         return BatchNorm(channels, track_running_stats=track_statistics)
     if stage.kind == "global_pool":

@@ -98,6 +98,36 @@ class DartsConfig:
 
 
 @dataclass
+class GeneticCnnConfig:
+    """Options of rlnas.spaces.genetic_cnn.GeneticCnnSpace."""
+
+    name: str = "genetic_cnn"
+    nodes: list[int] = field(default_factory=lambda: [3, 4, 5])
+    filters: int = ranged(16, 1, 4096)
+    widen: int = ranged(2, 1, 4)
+    kernel: int = ranged(3, 1, 11)
+    stem_stride: int = ranged(1, 1, 4)
+
+
+@dataclass
+class HierarchicalConfig:
+    """Options of rlnas.spaces.hierarchical.HierarchicalSpace."""
+
+    name: str = "hierarchical"
+    primitives: list[str] = field(
+        default_factory=lambda: ["conv1x1", "depthwise3x3", "sep_conv3x3", "max_pool3x3", "avg_pool3x3", "identity"]
+    )
+    motifs: int = ranged(6, 1, 100)
+    motif_nodes: int = ranged(4, 2, 20)
+    cell_nodes: int = ranged(5, 2, 20)
+    cells: int = ranged(1, 1, 20)
+    filters: int = ranged(16, 1, 4096)
+    reductions: int = ranged(2, 0, 6)
+    widen: int = ranged(2, 1, 4)
+    stem_stride: int = ranged(1, 1, 4)
+
+
+@dataclass
 class TableConfig:
     """Meaning of the columns of a tabular benchmark; see rlnas.tabular.read. `reward`: one name or a list."""
 
@@ -141,6 +171,8 @@ SPACE_CONFIGS: dict[str, Any] = {
     "nasrl_factored": NasrlFactoredConfig,
     "nasnet": NasnetConfig,
     "darts": DartsConfig,
+    "genetic_cnn": GeneticCnnConfig,
+    "hierarchical": HierarchicalConfig,
     "table": TableConfig,
     "nas_bench_macro": NasBenchMacroConfig,
     "nasrl_bench": NasrlBenchConfig,

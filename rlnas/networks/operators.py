@@ -69,6 +69,7 @@ STRUCTURAL: dict[str, tuple[Stage, ...]] = {
     # ENAS reduces by two shifted 1x1 paths; here by a 2x2 mean and one 1x1, which also use every pixel.
     "project": PROJECT,
     "reduce": (Stage("avg_pool", (2, 2), strided=True), Stage("conv", widens=True), NORM),
+    "max_reduce": (Stage("max_pool", (2, 2), strided=True),),
     # of cells: in place of two 1x1 convolutions on shifted pixels, with as many parameters
     "relu_reduce": (RELU, Stage("avg_pool", (2, 2), strided=True), Stage("conv", widens=True), NORM),
     # a 1x1 convolution over a concatenation of ReLU outputs is a sum of these, one for each source; and a reduction

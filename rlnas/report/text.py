@@ -64,7 +64,8 @@ def big(value: str) -> tuple[str, int | None]:
 
 
 def operator(name: str) -> str:
-    """`sep_conv3x3` as `sep conv 3\N{MULTIPLICATION SIGN}3`, a factored `3x5x36s2x1` as words too."""
+    """`sep_conv3x3` and `plain_sep_conv3x3` as `sep conv 3\N{MULTIPLICATION SIGN}3`, `3x5x36s2x1` as words too."""
+    name = name.removeprefix("plain_")
     match = re.fullmatch(r"(\d+)x(\d+)x(\d+)(?:s(\d+)x(\d+))?", name)
     if match:
         text = f"conv {match[1]}\N{MULTIPLICATION SIGN}{match[2]}, {match[3]} filters"

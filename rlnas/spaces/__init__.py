@@ -7,6 +7,8 @@ from typing import Any
 from rlnas.config.own import make_own
 from rlnas.config.schema import (
     DartsConfig,
+    GeneticCnnConfig,
+    HierarchicalConfig,
     NasBenchMacroConfig,
     NasnetConfig,
     NasrlBenchConfig,
@@ -20,6 +22,8 @@ from rlnas.spaces.base import Architecture, Space
 from rlnas.spaces.cells import CellSpace
 from rlnas.spaces.chain import ChainSpace
 from rlnas.spaces.darts import DartsSpace
+from rlnas.spaces.genetic_cnn import GeneticCnnSpace
+from rlnas.spaces.hierarchical import HierarchicalSpace
 from rlnas.spaces.independent import IndependentSpace
 from rlnas.spaces.nasnet import NasnetSpace
 from rlnas.spaces.nasrl import NasrlSpace
@@ -34,6 +38,8 @@ __all__ = [
     "CellSpace",
     "ChainSpace",
     "DartsSpace",
+    "GeneticCnnSpace",
+    "HierarchicalSpace",
     "IndependentSpace",
     "NasnetSpace",
     "NasrlBenchSpace",
@@ -75,6 +81,8 @@ SPACES: dict[type[Any], Callable[[Any], Space]] = {
     NasrlFactoredConfig: lambda config: NasrlFactoredSpace(**_options(config)),
     NasnetConfig: lambda config: NasnetSpace(**_options(config)),
     DartsConfig: lambda config: DartsSpace(**_options(config)),
+    GeneticCnnConfig: lambda config: GeneticCnnSpace(**_options(config)),
+    HierarchicalConfig: lambda config: HierarchicalSpace(**_options(config)),
     TableConfig: _table,
     NasBenchMacroConfig: _table,
     NasrlBenchConfig: lambda config: NasrlBenchSpace(**_options(config)),

@@ -1,4 +1,7 @@
-"""Drop path in every space of networks: a layer passes on its skips alone, or drop path is refused."""
+"""Drop path in every space of layers: a layer passes on its skips alone, or drop path is refused.
+
+In spaces of other structure: tests/spaces.
+"""
 
 from dataclasses import replace
 
@@ -78,9 +81,8 @@ def skips_alone(graph: Graph) -> Graph:
 
 
 def test_every_space_of_networks_is_tested():
-    shipped = {
-        name for name, config in SPACE_CONFIGS.items() if name not in ("table", "nas_bench_macro", "nasrl_bench")
-    }
+    others = ("table", "nas_bench_macro", "nasrl_bench", "genetic_cnn", "hierarchical")
+    shipped = {name for name in SPACE_CONFIGS if name not in others}
     assert {space.name for space in (*SPACES.values(), *CELLS)} == shipped
     assert all(make_space(SPACE_CONFIGS[name]()).builds_networks for name in shipped)
     assert len(BYPASSED) > 1

@@ -17,7 +17,15 @@ from rlnas.config.presets import space_options
 from rlnas.config.schema import EVALUATOR_CONFIGS, NAMED_GROUPS, SPACE_CONFIGS, Config, OwnConfig
 from rlnas.controllers.lstm_policy import LstmPolicy
 from rlnas.controllers.make import ALGORITHMS, STRATEGIES
-from rlnas.spaces import DartsSpace, NasnetSpace, NasrlFactoredSpace, NasrlSpace, make_space
+from rlnas.spaces import (
+    DartsSpace,
+    GeneticCnnSpace,
+    HierarchicalSpace,
+    NasnetSpace,
+    NasrlFactoredSpace,
+    NasrlSpace,
+    make_space,
+)
 
 GROUPS = [item.name for item in dataclasses.fields(Config) if dataclasses.is_dataclass(item.type)]
 OPTIONS = {path.stem: path for path in sorted((CONF / "space").glob("*.yaml"))}
@@ -27,6 +35,8 @@ NETWORK_SPACES = {
     "nasrl_factored": NasrlFactoredSpace,
     "nasnet": NasnetSpace,
     "darts": DartsSpace,
+    "genetic_cnn": GeneticCnnSpace,
+    "hierarchical": HierarchicalSpace,
 }
 TABLES = ("table", "nas_bench_macro")
 UNTRAINED = ["evaluator=tabular", "search=tabular"]

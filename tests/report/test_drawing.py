@@ -8,7 +8,8 @@ import pytest
 
 from rlnas.networks.graph import INPUT, Graph, GraphBuilder, cost
 from rlnas.report.run.drawing import Row, draw_architecture, is_chain, name, rows, skips
-from rlnas.spaces import ChainSpace, NasrlFactoredSpace, NasrlSpace
+from rlnas.report.style import BLUE, RED
+from rlnas.spaces import ChainSpace, GeneticCnnSpace, HierarchicalSpace, NasrlFactoredSpace, NasrlSpace
 
 X = "\N{MULTIPLICATION SIGN}"
 SPACES = {
@@ -90,6 +91,25 @@ def test_operators_of_one_layer_are_named_together() -> None:
     builder.add("head", [builder.add("sum", parts, layer=1)], channels=2, key="head")
     table, _ = drawn(builder.build())
     assert table[1].label == f"2 conv 3{X}3, avg pool 3{X}3"
+
+
+def test_stages_are_rows_of_nodes() -> None:
+    space = GeneticCnnSpace((3, 2), filters=4)
+    table, svg = drawn(space.graph(space.parse("1-10 | 0"), image_channels=1, image_size=8, classes=3))
+    assert [row.number for row in table] == [None, 1, 2, 3, 4, 5, 6, None]  # input, three nodes, output; input
+    assert {row.label for row in table[1:-1]} == {f"conv 3{X}3"}
+    assert skips(table) == [(2, 4), (3, 5)]
+    assert "filters" not in svg  # a stage has one number of channels, which stands beside it
+    assert svg.count("resolution") == 1
+    assert BLUE in svg
+
+
+def test_a_cell_of_motifs_is_a_row_that_counts_its_operators() -> None:
+    space = HierarchicalSpace(("max_pool3x3",), 1, 2, 3, filters=4, reductions=1)
+    graph = space.graph(space.parse("1-2:max_pool3x3 | 1-2:m1 2-3:m1"), image_channels=1, image_size=8, classes=3)
+    table, svg = drawn(graph)
+    assert [row.label for row in table[2:-1]] == [f"2 max pool 3{X}3", f"sep conv 3{X}3", f"2 max pool 3{X}3"]
+    assert RED in svg
 
 
 def test_nothing_leaves_the_picture() -> None:

@@ -64,6 +64,7 @@ def test_big_carries() -> None:
     ("name", "expected"),
     [
         ("sep_conv3x3", "sep conv 3*3"),
+        ("plain_sep_conv3x3", "sep conv 3*3"),
         ("identity", "identity"),
         ("3x5x36", "conv 3*5, 36 filters"),
         ("3x5x36s1x1", "conv 3*5, 36 filters"),

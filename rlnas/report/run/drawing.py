@@ -19,6 +19,7 @@ from rlnas.report.style import CARD, FAMILIES, FONT, GREY, INK, LINE, MUTED, fam
 BOX, PITCH, LEFT, TOP = 30, 50, 104, 8  # px: height of a box, from box to box, room for sizes, margin
 CHARACTER = 7.3  # px of a letter at 13 px, generous: the browser chooses the font
 MOST_LETTERS = 44  # of a box
+RESIZED = ("pad", "max_reduce")  # other sizes with the channels of the layer before
 NAMES = {"stem": "stem: conv 3\N{MULTIPLICATION SIGN}3", "head": "mean, linear"}
 
 
@@ -116,7 +117,7 @@ def _detail(nodes: Sequence[Node]) -> str:
 
 def _uneven(graph: Graph) -> bool:
     """Whether layers of one resolution differ in their channels, so that a box must say them."""
-    sizes = {(node.size, node.channels) for node in graph.nodes[:-1] if node.layer and node.operator != "pad"}
+    sizes = {(node.size, node.channels) for node in graph.nodes[:-1] if node.layer and node.operator not in RESIZED}
     return len(sizes) > len({size for size, _ in sizes})
 
 
