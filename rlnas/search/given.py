@@ -88,7 +88,7 @@ def final_space(config: Config, space: Space) -> Space:
     if (final.nvec, final.steps, final.size) != (space.nvec, space.steps, space.size):
         raise RlnasError(
             f"retrain.space={config.retrain.space} changes what there is to choose; it may only change how the "
-            "network is built (filters, widen, merge, stem_stride, reductions)"
+            "network is built (filters, widen, merge, cells, stem_stride, reductions)"
         )
     return final
 

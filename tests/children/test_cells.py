@@ -106,7 +106,8 @@ def test_with_loose_ends_weights_are_kept_by_source():
     shared = {key for key in keys[0] & keys[1] if "/input" in key and "norm" not in key}
     assert "cell2/input1/from3" in shared
     assert "cell2/input1/from2" in keys[0] - keys[1]
-    assert ("head/from2_3" in keys[0]) and ("head/from3" in keys[1])
+    assert "head/from2_3" in keys[0]
+    assert "head/from3" in keys[1]
 
 
 def test_the_same_operator_twice_on_one_predecessor_has_weights_twice():

@@ -117,3 +117,26 @@ def test_a_run_with_shared_kernels_ends_with_the_plain_network(tmp_path: Path) -
         ).nodes
     )
     assert sum(p.numel() for p in child.parameters()) == result["best"]["params"]
+
+
+def test_a_final_network_of_cells_may_have_more_cells_and_filters() -> None:
+    config = build_config({"space": {"name": "darts"}, "retrain": {"space": {"cells": 8, "filters": 16}}})
+    space = make_space(config.space)
+    final = final_space(config, space)
+    cells = final.references()["darts_v2"]
+    assert cells == space.references()["darts_v2"]
+    sizes = {"image_channels": 3, "image_size": 32, "classes": 10}
+    assert [max(node.layer for node in one.graph(cells, **sizes).nodes) for one in (space, final)] == [3, 8]
+    config.retrain.space = {"nodes": 3}
+    with pytest.raises(RlnasError, match=r"changes what there is to choose; it may only .*cells"):
+        final_space(config, space)
+    config.retrain.space = {"cells": 2}
+    with pytest.raises(RlnasError, match=r"space.cells is 2, expected at least 3"):
+        final_space(config, space)
+
+
+def test_images_too_small_for_the_cells_are_refused_before_any_training(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    with pytest.raises(RlnasError, match=r"one pixel wide before reduction cell 2 of 2 with space.stem_stride=4"):
+        rlnas.run(["+experiment=darts_digits", "space.stem_stride=4", "progress=off", f"hydra.run.dir={folder}"])
+    assert not (folder / "history.csv").exists()
