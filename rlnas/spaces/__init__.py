@@ -16,6 +16,7 @@ from rlnas.config.schema import (
 from rlnas.errors import RlnasError
 from rlnas.spaces.base import Architecture, Space
 from rlnas.spaces.chain import ChainSpace
+from rlnas.spaces.growing import GrowingSpace, growing
 from rlnas.spaces.independent import IndependentSpace
 from rlnas.spaces.nasrl import NasrlSpace
 from rlnas.spaces.nasrl_bench import NasrlBenchSpace
@@ -27,6 +28,7 @@ __all__ = [
     "SPACES",
     "Architecture",
     "ChainSpace",
+    "GrowingSpace",
     "IndependentSpace",
     "NasrlBenchSpace",
     "NasrlFactoredSpace",
@@ -58,13 +60,24 @@ def _own(config: OwnConfig) -> Space:
     return space
 
 
+def _chain(kind: Callable[..., ChainSpace]) -> Callable[[Any], Space]:
+    """Return the builder of a chain space, which may grow."""
+
+    def build(config: Any) -> Space:
+        options = _options(config)
+        layers, grow = options.pop("layers"), options.pop("grow")
+        return growing(lambda depth: kind(layers=depth, **options), layers, **grow)
+
+    return build
+
+
 def _options(config: Any) -> dict[str, Any]:
     return {key: value for key, value in asdict(config).items() if key != "name"}
 
 
 SPACES: dict[type[Any], Callable[[Any], Space]] = {
-    NasrlConfig: lambda config: NasrlSpace(**_options(config)),
-    NasrlFactoredConfig: lambda config: NasrlFactoredSpace(**_options(config)),
+    NasrlConfig: _chain(NasrlSpace),
+    NasrlFactoredConfig: _chain(NasrlFactoredSpace),
     TableConfig: _table,
     NasBenchMacroConfig: _table,
     NasrlBenchConfig: lambda config: NasrlBenchSpace(**_options(config)),
