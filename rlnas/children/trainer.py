@@ -47,10 +47,13 @@ class Trainer:
         self._optimized: set[str] = set()
         self._add_new_keys()
 
-    def step(self, graphs: Sequence[Graph], learning_rate: float) -> Tensor:
+    def step(
+        self, graphs: Sequence[Graph], learning_rate: float, loss_weights: Sequence[float] | None = None
+    ) -> Tensor:
         """Take one step on the next batch with the mean loss over `graphs`; return that loss, a scalar tensor.
 
-        Nodes that the graphs share are computed and differentiated once.
+        Nodes that the graphs share are computed and differentiated once. loss_weights: of each graph; the loss is then
+        their weighted sum.
         """
         for graph in graphs:
             self.weights.ensure(graph)
@@ -63,7 +66,10 @@ class Trainer:
             scores = self.run(merge(graphs), self.weights, images, self.noise)  # (b, k) each
         smoothing = self.sgd.label_smoothing
         losses = [F.cross_entropy(one, labels, label_smoothing=smoothing) for one in scores]
-        loss = torch.stack(losses).mean()
+        if loss_weights is None:
+            loss = torch.stack(losses).mean()
+        else:
+            loss = (torch.stack(losses) * torch.tensor(loss_weights, device=labels.device)).sum()
         loss.backward()
         if self.sgd.clip:
             in_use = [parameter for parameter in self.weights.parameters() if parameter.grad is not None]
