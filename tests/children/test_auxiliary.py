@@ -236,3 +236,31 @@ def test_the_stand_alone_evaluator_trains_with_the_head(data: ImageData, executi
         for one in (item, off)
     ]
     assert scores[0] != scores[1]
+
+
+@pytest.mark.thorough
+def test_both_networks_are_one_graph_that_can_be_recorded(
+    data: ImageData, execution: Execution, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in tests/children/test_training.py; recorded once, though a graph's `last_uses` are computed lazily."""
+    from torch._dynamo.backends.debugging import aot_eager
+
+    real, recorded = torch.compile, []
+
+    def trace(function: Any, *, mode: str, fullgraph: bool, dynamic: bool) -> Any:
+        def backend(*arguments: Any) -> Any:
+            recorded.append(mode)
+            return aot_eager(*arguments)
+
+        return real(function, backend=backend, fullgraph=fullgraph, dynamic=dynamic)
+
+    monkeypatch.setattr(torch, "compile", trace)
+    config = RetrainConfig(epochs=2, batch_size=16, auxiliary=WEIGHT)
+    trained = []
+    for graphed in (True, False):
+        how = replace(execution, cuda_graphs=graphed)
+        graphs = replace(GRAPH), replace(HEAD)
+        training = Retraining(config, graphs[0], data, execution=how, seed=0, auxiliary=graphs[1])
+        trained.append(named_tensors(training.train(lambda *_: None).weights))
+    assert recorded == ["reduce-overhead"]
+    assert same(*trained)
