@@ -29,8 +29,8 @@ def one_cycle(progress: float, *, peak: float, warmup: float) -> float:
 def drop_path_rate(step: int, steps: int, *, last: float, schedule: str) -> float:
     """Return the probability of drop path at step `step` of `steps`, counted from 0.
 
-    constant: `last`. linear: from 0 at the first step to `last` at the last one (NASNet's scheduled drop path, Zoph et
-    al. 2018, appendix A.4). DARTS (Liu et al. 2019) raises it once an epoch, so it ends an epoch's share below `last`.
+    constant: `last`. linear: from 0 at the first step to `last` at the last one (the ScheduledDropPath of NASNet, Zoph
+    et al. 2018). DARTS (Liu et al. 2019) raises it once an epoch, so it ends an epoch's share below `last`.
     """
     return last if schedule == "constant" else last * step / max(steps - 1, 1)
 
