@@ -20,6 +20,7 @@ from rlnas.runs.commands import resume_command
 from rlnas.runs.environment import read_environment
 from rlnas.runs.leftovers import SHARED_WEIGHTS
 from rlnas.runs.reader import MARKS
+from rlnas.runs.tables import read_rows
 from rlnas.search.given import final_space, networks_of
 from rlnas.seeding import numpy_stream
 from rlnas.spaces import Space, make_space
@@ -66,6 +67,7 @@ def restore_searched(folder: Path, *, data_path: str | None = None, space_path: 
     space = make_space(config.space)
     if saved["table"] != space.fingerprint:
         raise RlnasError(f"{folder}: the run was made with another table; give its file by --space-path FILE")
+    space.advance(len(read_rows(folder / "history.csv")))  # uniform samples are of the last stage
     device = use_device(config.execution)
     data = load_data(config.data, numpy_stream(config.seed, "split"), device)
     check_same_data(saved["data"], data_record(data))

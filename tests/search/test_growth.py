@@ -10,6 +10,7 @@ import rlnas
 from rlnas.config.schema import ControllerConfig, ImitationConfig
 from rlnas.controllers.lstm_policy import LstmPolicy
 from rlnas.envs.episodes import Episodes
+from rlnas.gap.restore import restore_searched
 from rlnas.spaces import Space
 from tests.command import TINY, by_default, history, result
 from tests.search.loop import Computed, search
@@ -137,4 +138,5 @@ def test_a_run_with_shared_weights_that_grows_and_resumes_exactly(tmp_path, monk
     part = rlnas.run([f"resume={tmp_path / 'part'}"])
     assert history(part) == history(whole)
     assert result(part)["best"] == result(whole)["best"]
+    assert restore_searched(whole).space.stage == "4 of 4 layers"
     assert result(whole)["space"]["options"]["grow"] == {"start": 2, "step": 2, "every": 8}
