@@ -25,6 +25,7 @@ depend on a table's unit or spread. Strategies that only compare read the object
 """
 
 import bisect
+import itertools
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -223,9 +224,10 @@ class Means:
         """Return the mean of an architecture that was observed."""
         return self.known[architecture][0]
 
-    def best(self, count: int) -> list[Architecture]:
-        """Return the `count` architectures with the highest means, best first; among equals the earlier first."""
-        return [architecture for _, _, architecture in self._order[:count]]
+    def best(self, count: int, allowed: Callable[[Architecture], bool] = lambda _: True) -> list[Architecture]:
+        """Return the `count` allowed architectures with the highest means, best first; among equals the earlier."""
+        found = (architecture for _, _, architecture in self._order if allowed(architecture))
+        return list(itertools.islice(found, count))
 
     def state(self, space: Space) -> dict[str, Any]:
         """Return every mean and count as plain data."""

@@ -26,6 +26,15 @@ def one_cycle(progress: float, *, peak: float, warmup: float) -> float:
     return peak * (1 + math.cos(math.pi * (progress - warmup) / (1 - warmup))) / 2
 
 
+def drop_path_rate(step: int, steps: int, *, last: float, schedule: str) -> float:
+    """Return the probability of drop path at step `step` of `steps`, counted from 0.
+
+    constant: `last`. linear: from 0 at the first step to `last` at the last one (the ScheduledDropPath of NASNet, Zoph
+    et al. 2018). DARTS (Liu et al. 2019) raises it once an epoch, so it ends an epoch's share below `last`.
+    """
+    return last if schedule == "constant" else last * step / max(steps - 1, 1)
+
+
 def new_child(graph: Graph, data: ImageData, *, execution: Execution, seed: int) -> Child:
     """Create an untrained stand-alone child on the device."""
     weights = Weights(
@@ -39,7 +48,12 @@ def new_child(graph: Graph, data: ImageData, *, execution: Execution, seed: int)
 
 
 class Retraining:
-    """Trains one child; can be saved and resumed after every epoch."""
+    """Trains one child; can be saved and resumed after every epoch.
+
+    auxiliary: a second network that shares nodes with `graph` and ends in a head of its own, see `Space.auxiliary`.
+    With it the loss is that of the child + retrain.auxiliary * that of the auxiliary network
+    (DARTS: 0.4). Both see the same batch, and shared nodes run once. Its own weights are dropped after the training.
+    """
 
     def __init__(
         self,
@@ -49,10 +63,15 @@ class Retraining:
         *,
         execution: Execution,
         seed: int,
+        auxiliary: Graph | None = None,
     ):
         self.config = config
         self.execution = execution
         self.child = new_child(graph, data, execution=execution, seed=seed)
+        self.graphs = [graph]
+        self.loss_weights: tuple[float, ...] | None = None
+        if auxiliary is not None and config.auxiliary:
+            self.graphs, self.loss_weights = [graph, auxiliary], (1.0, config.auxiliary)
         batches = Batches(
             data,
             batch_size=config.batch_size,
@@ -82,7 +101,10 @@ class Retraining:
             for _ in range(per_epoch):
                 progress = self.trainer.steps / total_steps
                 rate = one_cycle(progress, peak=self.config.learning_rate, warmup=self.config.warmup)
-                total += self.trainer.step([self.child.graph], rate)
+                self.trainer.noise.drop_path = drop_path_rate(
+                    self.trainer.steps, total_steps, last=self.config.drop_path, schedule=self.config.drop_path_schedule
+                )
+                total += self.trainer.step(self.graphs, rate, self.loss_weights)
             loss = float(total) / per_epoch
             if not math.isfinite(loss):
                 raise Diverged(
@@ -90,6 +112,7 @@ class Retraining:
                     f"(now {self.config.learning_rate:g}) or set retrain.clip (now {self.config.clip:g})"
                 )
             after_epoch(self.epoch, loss)
+        self.child.weights.keep(self.child.graph)
         self.child.eval()
         return self.child
 

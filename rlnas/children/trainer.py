@@ -45,12 +45,16 @@ class Trainer:
         self.steps = 0
         self._optimizer: torch.optim.SGD | None = None
         self._optimized: set[str] = set()
+        self._merged: tuple[tuple[Graph, ...], Merged | None] = ((), None)
         self._add_new_keys()
 
-    def step(self, graphs: Sequence[Graph], learning_rate: float) -> Tensor:
+    def step(
+        self, graphs: Sequence[Graph], learning_rate: float, loss_weights: Sequence[float] | None = None
+    ) -> Tensor:
         """Take one step on the next batch with the mean loss over `graphs`; return that loss, a scalar tensor.
 
-        Nodes that the graphs share are computed and differentiated once.
+        Nodes that the graphs share are computed and differentiated once. loss_weights: of each graph; the loss is then
+        their weighted sum.
         """
         for graph in graphs:
             self.weights.ensure(graph)
@@ -60,10 +64,13 @@ class Trainer:
         images, labels = self.batches.next()
         self._optimizer.zero_grad(set_to_none=True)
         with self.batches.execution.autocast():
-            scores = self.run(merge(graphs), self.weights, images, self.noise)  # (b, k) each
+            scores = self.run(self._merge(graphs), self.weights, images, self.noise)  # (b, k) each
         smoothing = self.sgd.label_smoothing
         losses = [F.cross_entropy(one, labels, label_smoothing=smoothing) for one in scores]
-        loss = torch.stack(losses).mean()
+        if loss_weights is None:
+            loss = torch.stack(losses).mean()
+        else:
+            loss = (torch.stack(losses) * torch.tensor(loss_weights, device=labels.device)).sum()
         loss.backward()
         if self.sgd.clip:
             in_use = [parameter for parameter in self.weights.parameters() if parameter.grad is not None]
@@ -71,6 +78,18 @@ class Trainer:
         self._optimizer.step()
         self.steps += 1
         return loss.detach()
+
+    def _merge(self, graphs: Sequence[Graph]) -> Merged:
+        """Return the merged graphs: the same object as in the last step for the same graphs.
+
+        Execution.repeated records once for each object, and cannot record the computation of `last_uses`.
+        """
+        last, merged = self._merged
+        if merged is None or len(last) != len(graphs) or any(a is not b for a, b in zip(last, graphs, strict=True)):
+            merged = merge(graphs)
+            _ = merged.graph.last_uses
+            self._merged = (tuple(graphs), merged)
+        return merged
 
     def _add_new_keys(self) -> None:
         """Add parameters created since the last call (here or by an evaluation) to the optimizer's only group."""

@@ -64,6 +64,12 @@ class Weights(nn.Module):
         self.by_key[key] = module.to(device=self.device, memory_format=memory_format)  # type: ignore[call-overload]
         self.specs[key] = spec
 
+    def keep(self, graph: Graph) -> None:
+        """Remove the modules that this graph does not need."""
+        needed = {node.key for node in graph.nodes}
+        for key in [key for key in self.specs if key not in needed]:
+            del self.by_key[key], self.specs[key]
+
     def of(self, node: Node) -> nn.Sequential | None:
         """Return the module of a node, None for a node without parameters."""
         if node.key is None:

@@ -13,6 +13,7 @@ from rlnas.config.schema import NAMED_GROUPS, Config, NasBenchMacroConfig, Nasrl
 from rlnas.errors import RlnasError
 
 T = TypeVar("T")
+UNGROWING = ("local_search", "genetic")  # controllers for spaces that do not grow
 
 
 def build_config(composed: Any) -> Config:
@@ -103,11 +104,29 @@ def _check_combination(config: Config) -> None:
             f"retrain.dropout={retrain.dropout:g} and retrain.drop_path={retrain.drop_path:g} draw anew at each step; "
             "set these to 0, or leave it out"
         )
+    _check_growth(config)
     timed = getattr(config.space, "seconds", None) or isinstance(config.space, NasrlBenchConfig)
     if config.budget.table_seconds and not (table and timed):
         raise RlnasError(
             "budget.table_seconds needs a table with the seconds of an evaluation: space=table with space.seconds, or "
             "space=nasrl_bench, and evaluator=tabular"
+        )
+
+
+def _check_growth(config: Config) -> None:
+    """Raise RlnasError for parts of a search that do not go with a space that grows during it."""
+    grow, controller = getattr(config.space, "grow", None), config.controller
+    if grow is None or not grow.start or config.architecture is not None:
+        return
+    if grow.every % controller.episodes:
+        raise RlnasError(
+            f"space.grow.every is {grow.every}, expected a multiple of controller.episodes={controller.episodes}: "
+            "architectures that are scored together have one depth"
+        )
+    if controller.algorithm in UNGROWING:
+        raise RlnasError(
+            f"space.grow.start={grow.start}: controller {controller.algorithm} goes on with architectures of earlier "
+            "depths; set it to 0, or use a policy, evolution or random"
         )
 
 

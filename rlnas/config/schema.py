@@ -36,6 +36,15 @@ class DataConfig:
 
 
 @dataclass
+class GrowConfig:
+    """Growth of the depth during a search; see rlnas.spaces.growing. start: 0 = off."""
+
+    start: int = ranged(0, 0, 100)
+    step: int = ranged(2, 1, 100)
+    every: int = ranged(1600, 1)
+
+
+@dataclass
 class NasrlConfig:
     """Options of rlnas.spaces.nasrl.NasrlSpace."""
 
@@ -48,6 +57,7 @@ class NasrlConfig:
     stem_stride: int = ranged(1, 1, 4)
     merge: str = one_of("sum", "sum", "concat")
     sharing: str = one_of("operator", "operator", "projection", "kernel")
+    grow: GrowConfig = field(default_factory=GrowConfig)
 
 
 @dataclass
@@ -61,6 +71,7 @@ class NasrlFactoredConfig:
     filters: list[int] = field(default_factory=lambda: [24, 36, 48, 64])
     strides_height: list[int] = field(default_factory=lambda: [1])
     strides_width: list[int] = field(default_factory=lambda: [1])
+    grow: GrowConfig = field(default_factory=GrowConfig)
 
 
 @dataclass
@@ -344,6 +355,8 @@ class RetrainConfig:
     label_smoothing: float = ranged(0.1, 0, 0.9)
     dropout: float = ranged(0.0, 0, 0.9)
     drop_path: float = ranged(0.0, 0, 0.9)
+    drop_path_schedule: str = one_of("constant", "constant", "linear")
+    auxiliary: float = ranged(0.0, 0, 10)
     checkpoint_epochs: int = ranged(5, 1)
     controls: int = ranged(0, 0, 1000)
     space: dict[str, Any] = field(default_factory=dict)

@@ -17,6 +17,7 @@ from rlnas.envs.episodes import Episodes
 from rlnas.envs.vector import NASVecEnv
 from rlnas.objective import Means
 from rlnas.spaces import Architecture
+from rlnas.spaces.process import is_legal
 
 
 class Imitation(BaseCallback):
@@ -60,8 +61,10 @@ class Imitation(BaseCallback):
             self.imitate()
 
     def imitate(self) -> None:
-        """Take the gradient steps; none before the first architecture is complete."""
-        best = self.means.best(self.config.best)
+        """Take the gradient steps; none while no architecture is known that can be built."""
+        space = self.env.nas_space
+        # after a growth of the space, architectures of an earlier depth cannot be built any more
+        best = self.means.best(self.config.best, lambda one: is_legal(space, space.actions(one)))
         if not best:
             return
         model: Any = self.model

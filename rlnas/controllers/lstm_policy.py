@@ -132,7 +132,8 @@ class LstmPolicy(ActorCriticPolicy):
                 start += choices
             if self.nas_space.skip_bits:
                 hidden = self._advance(x, state)
-                bits, x = self._skips(layer, hidden, anchors, keys, now, chosen, actions, deterministic)
+                free = legal[:, start + 1 :: 2]  # (b, skip bits): whether a bit may be 1
+                bits, x = self._skips(layer, hidden, anchors, keys, now, free, chosen, actions, deterministic)
                 if bits is not None:
                     log_prob = log_prob + torch.where(now, bits.log_prob, zeros)
                     entropy = entropy + torch.where(now, bits.entropy, zeros)
@@ -152,6 +153,7 @@ class LstmPolicy(ActorCriticPolicy):
         anchors: list[Tensor],
         keys: list[Tensor],
         now: Tensor,
+        free: Tensor,
         chosen: Tensor,
         actions: Tensor | None,
         deterministic: bool,
@@ -165,15 +167,19 @@ class LstmPolicy(ActorCriticPolicy):
         logits = 2 * self._bound(scores)  # (b, j); ENAS: a softmax over (-score, score)
         drawn = logits > 0 if deterministic else torch.rand_like(logits) < torch.sigmoid(logits)
         first = len(self.factors)
+        free = free[:, :count]  # (b, j): the others are no choice
+        drawn = drawn & free
         here = drawn.long() if actions is None else actions[:, first : first + count]
         decisions = torch.where(now[:, None], here, chosen[:, layer, first : first + count])  # (b, j)
         used = decisions.to(hidden.dtype)
-        log_prob = -F.binary_cross_entropy_with_logits(logits, used, reduction="none").sum(1)
+        terms = F.binary_cross_entropy_with_logits(logits, used, reduction="none")  # (b, j)
+        log_prob = -terms.masked_fill(~free, 0).sum(1)
         on, off = F.logsigmoid(logits), F.logsigmoid(-logits)  # log-probabilities (b, j)
         p = on.exp()
-        entropy = -(p * on + (1 - p) * off).sum(1)
+        entropy = -(p * on + (1 - p) * off).masked_fill(~free, 0).sum(1)
         target = torch.tensor(self.skip_target, device=logits.device)
-        divergence = (p * (on - target.log()) + (1 - p) * (off - (1 - target).log())).sum(1)
+        divergences = p * (on - target.log()) + (1 - p) * (off - (1 - target).log())  # (b, j)
+        divergence = divergences.masked_fill(~free, 0).sum(1)
         mixed = (torch.stack(anchors[:count], dim=1) * used[:, :, None]).sum(1)  # (b, u)
         x = mixed / (1 + used.sum(1, keepdim=True))  # ENAS: sum of the chosen anchors / (1 + their number)
         return _Bits(decisions, log_prob, entropy, divergence), x

@@ -100,8 +100,8 @@ def _source(config: DataConfig) -> Source:
     own_size = FIXED_SIZES.get(config.name)
     if own_size is not None and config.size not in (0, own_size):
         raise RlnasError(
-            f"data.size={config.size} has no effect on data={config.name}, whose images are {own_size}x{own_size}; leave "
-            "it out, or read the images with data=folder or data=hub, which resize them"
+            f"data.size={config.size} has no effect on data={config.name}, whose images are {own_size}x{own_size}; "
+            "leave it out, or read the images with data=folder or data=hub, which resize them"
         )
     if config.name in SOURCES:
         return SOURCES[config.name](config)

@@ -18,6 +18,8 @@ from rlnas.evaluators.measures import LOWEST, answers, measured
 from rlnas.execution.settings import Execution
 from rlnas.networks.graph import Graph
 from rlnas.seeding import stream_seed
+from rlnas.spaces import Architecture
+from rlnas.spaces.networks import Networks
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,20 @@ class Recipe:
     batch_size: int
 
 
-def train_from_scratch(recipe: Recipe, graph: Graph, stopped: Callable[[], bool]) -> Score:
+class ToTrain(NamedTuple):
+    """The networks of a training from scratch; auxiliary: see `Space.auxiliary`, None if its loss has no weight."""
+
+    graph: Graph
+    auxiliary: Graph | None = None
+
+
+def to_train(networks: Networks, architecture: Architecture, config: RetrainConfig) -> ToTrain:
+    """Return the stand-alone networks of one training; the auxiliary one if its loss has a weight."""
+    auxiliary = networks.auxiliary(architecture) if config.auxiliary else None
+    return ToTrain(networks.standalone(architecture), auxiliary)
+
+
+def train_from_scratch(recipe: Recipe, network: ToTrain, stopped: Callable[[], bool]) -> Score:
     """Train a network from scratch and return its score, with running BN statistics as in later use."""
     start = time.perf_counter()
 
@@ -43,7 +58,14 @@ def train_from_scratch(recipe: Recipe, graph: Graph, stopped: Callable[[], bool]
         if stopped():
             raise InterruptedError("the training of a child was stopped")
 
-    training = Retraining(recipe.config, graph, recipe.data, execution=recipe.execution, seed=recipe.seed)
+    training = Retraining(
+        recipe.config,
+        network.graph,
+        recipe.data,
+        execution=recipe.execution,
+        seed=recipe.seed,
+        auxiliary=network.auxiliary,
+    )
     try:
         child = training.train(after_epoch)
     except Diverged as error:

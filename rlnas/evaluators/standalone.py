@@ -8,7 +8,7 @@ import torch
 
 from rlnas.config.schema import RetrainConfig, StandaloneConfig
 from rlnas.data import ImageData
-from rlnas.evaluators.alone import Recipe, train_from_scratch
+from rlnas.evaluators.alone import Recipe, to_train, train_from_scratch
 from rlnas.evaluators.base import Evaluator, Score
 from rlnas.evaluators.measures import BESIDE_ACCURACY, restored
 from rlnas.execution.settings import Execution
@@ -54,8 +54,8 @@ class StandaloneEvaluator(Evaluator):
     def evaluate(self, architectures: Sequence[Architecture]) -> list[Score]:
         """Return the scores in order; equal architectures are trained once."""
         new = [one for one in dict.fromkeys(architectures) if one not in self._known]
-        graphs = [self.networks.standalone(architecture) for architecture in new]
-        computed = dict(self.executor.map(train_from_scratch, self.recipe, graphs))
+        items = [to_train(self.networks, architecture, self.recipe.config) for architecture in new]
+        computed = dict(self.executor.map(train_from_scratch, self.recipe, items))
         fresh = {architecture: computed[index] for index, architecture in enumerate(new)}
         self._known |= {architecture: replace(score, seconds=0.0, cached=True) for architecture, score in fresh.items()}
         # only the first of equal architectures has the seconds

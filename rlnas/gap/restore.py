@@ -20,7 +20,8 @@ from rlnas.runs.commands import resume_command
 from rlnas.runs.environment import read_environment
 from rlnas.runs.leftovers import SHARED_WEIGHTS
 from rlnas.runs.reader import MARKS
-from rlnas.search.given import final_space
+from rlnas.runs.tables import read_rows
+from rlnas.search.given import final_space, networks_of
 from rlnas.seeding import numpy_stream
 from rlnas.spaces import Space, make_space
 from rlnas.spaces.networks import Networks
@@ -66,11 +67,13 @@ def restore_searched(folder: Path, *, data_path: str | None = None, space_path: 
     space = make_space(config.space)
     if saved["table"] != space.fingerprint:
         raise RlnasError(f"{folder}: the run was made with another table; give its file by --space-path FILE")
+    space.advance(len(read_rows(folder / "history.csv")))  # uniform samples are of the last stage
     device = use_device(config.execution)
     data = load_data(config.data, numpy_stream(config.seed, "split"), device)
     check_same_data(saved["data"], data_record(data))
     execution = set_up(config.execution, record.get("execution"), phase="search")
-    networks, final = (_networks(one, data) for one in (space, final_space(config, space)))
+    sizes = {"image_channels": data.channels, "image_size": data.size, "classes": len(data.classes)}
+    networks, final = (networks_of(config, one, searched=space, **sizes) for one in (space, final_space(config, space)))
     evaluator = make_evaluator(config, space, Trainable(data, networks, execution))
     assert isinstance(evaluator, SelectingEvaluator)  # others save no such file
     evaluator.restore(saved["evaluator"])
@@ -78,10 +81,6 @@ def restore_searched(folder: Path, *, data_path: str | None = None, space_path: 
     return Searched(
         folder, config, space, objective, evaluator, data, networks, final, execution, list(saved["policy"])
     )
-
-
-def _networks(space: Space, data: ImageData) -> Networks:
-    return Networks(space, data.channels, data.size, len(data.classes))
 
 
 def _configuration(folder: Path) -> tuple[dict[str, Any], Config]:

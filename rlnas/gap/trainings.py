@@ -11,7 +11,7 @@ from typing import Any
 
 from rlnas.errors import RlnasError
 from rlnas.evaluators import Score
-from rlnas.evaluators.alone import Recipe, train_from_scratch
+from rlnas.evaluators.alone import Recipe, to_train, train_from_scratch
 from rlnas.executors import LocalExecutor
 from rlnas.files import write_bytes, write_text
 from rlnas.gap.restore import Searched
@@ -126,8 +126,8 @@ class Trainings:
         alone = replace(run.execution, threads=1, scoring_threads=1)
         images = run.data.valid.in_content_order()
         recipe = Recipe(config, run.data, images, alone, run.config.seed, min(500, len(images)))
-        graphs = [run.networks.standalone(architecture) for architecture in architectures]
-        for _, score in LocalExecutor(run.execution.workers).map(train_from_scratch, recipe, graphs):
+        items = [to_train(run.networks, architecture, config) for architecture in architectures]
+        for _, score in LocalExecutor(run.execution.workers).map(train_from_scratch, recipe, items):
             yield score
 
     def _keep(self, table: Table, text: str, score: Score) -> None:

@@ -215,11 +215,12 @@ class Run:
         images = self.result.get("images") or {}
         final = self.result.get("final_space") or (self.settings.get("retrain") or {}).get("space") or {}
         graphs = []
+        found = self.space.parse(self.best["architecture"])
         for changes in [final, {}] if final else [{}]:
             space = self._space(changes).standalone
             graphs.append(
                 space.graph(
-                    space.parse(self.best["architecture"]),
+                    self.space.transferred(found, space) if changes else found,
                     image_channels=int(images.get("channels", 3)),
                     image_size=int(images.get("size", 32)),
                     classes=max(len(images.get("classes") or []), 1),

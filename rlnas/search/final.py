@@ -10,9 +10,9 @@ from rlnas.children.retrain import Retraining, accuracy
 from rlnas.config.schema import Config
 from rlnas.data import ImageData, Images
 from rlnas.errors import Diverged
+from rlnas.evaluators.alone import ToTrain
 from rlnas.execution.contention import Contention
 from rlnas.execution.settings import Execution
-from rlnas.networks.graph import Graph
 from rlnas.runs.folder import RunFolder
 from rlnas.runs.tables import RETRAIN, Table
 
@@ -32,7 +32,7 @@ class Final:
     checkpoint: Callable[[dict[str, Any]], None]
 
     def run(
-        self, graph: Graph, description: dict[str, Any], controls: Mapping[str, Graph]
+        self, network: ToTrain, description: dict[str, Any], controls: Mapping[str, ToTrain]
     ) -> tuple[dict[str, float], dict[str, dict[str, Any]]]:
         """Return `valid_accuracy` and `test_accuracy` of the network and, by name, of the controls; see `_control`.
 
@@ -40,7 +40,7 @@ class Final:
         """
         self.execution.activate()
         with self.folder.clock.phase("retrain"):
-            child = self._retrain(graph)
+            child = self._retrain(network)
             save_child(child, self.folder.path / "best", description)
             exported = load_child(self.folder.path / "best", child.mean.device)  # report the exported network
             valid = accuracy(exported, self.data.valid)
@@ -52,24 +52,33 @@ class Final:
             tested = {name: _measured(one, self.data.valid, test) for name, one in trained.items()}
             return {"valid_accuracy": valid, "test_accuracy": accuracy(exported, test)}, tested
 
-    def _control(self, name: str, graph: Graph) -> Child | str:
+    def _training(self, network: ToTrain) -> Retraining:
+        return Retraining(
+            self.config.retrain,
+            network.graph,
+            self.data,
+            execution=self.execution,
+            seed=self.config.seed,
+            auxiliary=network.auxiliary,
+        )
+
+    def _control(self, name: str, network: ToTrain) -> Child | str:
         """Train a control from scratch as the found network was; return why it failed if its training diverged.
 
         Writes no checkpoint: a resumed run trains it again.
         """
         self.folder.progress.say(f"retraining the control {name}: {self.config.retrain.epochs} epochs")
-        seed = self.config.seed
-        training = Retraining(self.config.retrain, graph, self.data, execution=self.execution, seed=seed)
+        training = self._training(network)
         try:
             return training.train(lambda epoch, loss: self.contention.notice())
         except Diverged as error:
             self.folder.progress.say(f"the control {name} counts as failed: {error}")
             return str(error)
 
-    def _retrain(self, graph: Graph) -> Child:
-        """Train the child of `graph` from scratch or from the last checkpoint of this phase."""
+    def _retrain(self, network: ToTrain) -> Child:
+        """Train the child of `network` from scratch or from the last checkpoint of this phase."""
         config, saved = self.config.retrain, self.folder.saved
-        training = Retraining(config, graph, self.data, execution=self.execution, seed=self.config.seed)
+        training = self._training(network)
         resumed = saved is not None and saved["phase"] == "retrain"
         rows = 0
         if resumed and saved is not None:

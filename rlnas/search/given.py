@@ -11,6 +11,7 @@ from rlnas.files import expand
 from rlnas.runs.environment import read_environment
 from rlnas.runs.folder import RunFolder
 from rlnas.spaces import Architecture, Space, make_space
+from rlnas.spaces.networks import Networks
 
 
 def read_architecture(space: Space, given: str) -> Architecture:
@@ -81,16 +82,35 @@ def final_config(config: Config) -> Any:
 
 
 def final_space(config: Config, space: Space) -> Space:
-    """Return the final network's space: the stand-alone form of the search's, with the options of retrain.space."""
+    """Return the final network's space: the stand-alone form of the search's, with the options of retrain.space.
+
+    Raises RlnasError if an architecture of the search would be none there, see `Space.check_transfer`.
+    """
     if not config.retrain.space:
         return space.standalone
     final = make_space(final_config(config)).standalone
-    if (final.nvec, final.steps, final.size) != (space.nvec, space.steps, space.size):
-        raise RlnasError(
-            f"retrain.space={config.retrain.space} changes what there is to choose; it may only change how the "
-            "network is built (filters, widen, merge, cells, stem_stride, reductions)"
-        )
+    try:
+        space.check_transfer(final)
+    except RlnasError as error:
+        raise RlnasError(f"retrain.space={config.retrain.space} does not go with the search: {error}") from None
     return final
+
+
+def networks_of(
+    config: Config, space: Space, *, searched: Space, image_channels: int, image_size: int, classes: int
+) -> Networks:
+    """Return the networks of the search's space or of the final one, for architectures of the search."""
+    other = searched if config.retrain.space and space is not searched else None
+    return Networks(space, image_channels, image_size, classes, searched=other)
+
+
+def check_auxiliary(config: Config, networks: Networks, architecture: Architecture) -> None:
+    """Raise RlnasError if the final networks have no auxiliary head whose loss retrain.auxiliary could weight."""
+    if config.retrain.auxiliary and networks.auxiliary(architecture) is None:
+        raise RlnasError(
+            f"retrain.auxiliary={config.retrain.auxiliary:g} weights the loss of an auxiliary head, which the networks "
+            f"of space={networks.space.name} do not have; set it to 0, or choose a space of cells"
+        )
 
 
 def options(space_config: Any) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from rlnas.controllers.strategy import StrategyController
 from rlnas.data import load_data
 from rlnas.data.record import check_same_data, data_record
 from rlnas.evaluators import SelectingEvaluator
+from rlnas.evaluators.alone import to_train
 from rlnas.evaluators.make import Trainable, make_evaluator
 from rlnas.execution.contention import Contention
 from rlnas.execution.rule import Layers
@@ -40,7 +41,15 @@ from rlnas.search.findings import (
     retrained_controls,
     with_retrained,
 )
-from rlnas.search.given import final_config, final_space, options, read_architecture, read_space
+from rlnas.search.given import (
+    check_auxiliary,
+    final_config,
+    final_space,
+    networks_of,
+    options,
+    read_architecture,
+    read_space,
+)
 from rlnas.search.recorder import Recorder
 from rlnas.search.rounds import Rounds
 from rlnas.search.searched import save_searched
@@ -95,6 +104,8 @@ class Job:
                 device = use_device(config.execution)
                 self.data = load_data(config.data, numpy_stream(config.seed, "split"), device)
         self.data_record = None if self.data is None else data_record(self.data)
+        if self.data is not None:
+            check_auxiliary(config, self._networks(self.final_space), self.space.sample(np.random.default_rng(0)))
         if self.folder.saved is not None and self.data_record is not None:
             check_same_data(self.folder.saved["data"], self.data_record)
         self.executions = self._settle_executions()
@@ -114,7 +125,8 @@ class Job:
 
     def _networks(self, space: Space) -> Networks:
         assert self.data is not None
-        return Networks(space, self.data.channels, self.data.size, len(self.data.classes))
+        sizes = {"image_channels": self.data.channels, "image_size": self.data.size, "classes": len(self.data.classes)}
+        return networks_of(self.config, space, searched=self.space, **sizes)
 
     def _settle_executions(self) -> dict[str, Execution]:
         """Return the execution settings of each phase of this run that trains networks."""
@@ -139,7 +151,7 @@ class Job:
         def values(node: Node) -> int:
             return node.channels * node.size[0] * node.size[1]
 
-        largest = [max(networks.graph(space.sample(rng)).nodes, key=values) for _ in range(8)]
+        largest = [max(networks.graph(self.space.sample(rng)).nodes, key=values) for _ in range(8)]
         node = max(largest, key=values)
         return Layers(min(batch_size, len(self.data.train)), node.channels, node.size)
 
@@ -290,6 +302,9 @@ class Job:
             best |= vars(networks.cost(architecture))
             described = {"options": options(final_config(self.config))}
             description = {**self.space.describe(architecture), **described}
+            final_text = self.final_space.text(networks.own(architecture))
+            if final_text != found["architecture"]:
+                best["final_architecture"] = description["final_architecture"] = final_text
             if self.config.retrain.epochs:
                 final = Final(
                     self.config,
@@ -300,8 +315,9 @@ class Job:
                     checkpoint=lambda state: self._checkpoint_final(found, state),
                 )
                 controls = retrained_controls(found.get("compared", {}), self.config.retrain.controls)
-                graphs = {name: networks.graph(self.space.parse(text)) for name, text in controls.items()}
-                reached, of_controls = final.run(networks.graph(architecture), description, graphs)
+                recipe = self.config.retrain
+                trained = {name: to_train(networks, self.space.parse(text), recipe) for name, text in controls.items()}
+                reached, of_controls = final.run(to_train(networks, architecture, recipe), description, trained)
                 best |= reached
                 found = with_retrained(found, reached, of_controls)
             else:

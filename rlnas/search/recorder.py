@@ -44,6 +44,7 @@ class Recorder(Scorer):
         self.scored = [architecture for architecture, _ in seen]  # all of the search, in order
         self.best_accuracy = max((float(row["accuracy"]) for row in history.rows), default=-math.inf)
         self.seconds = sum(float(row["seconds"]) for row in history.rows)
+        self.space.advance(len(history))
 
     def score(self, architectures: Sequence[Architecture]) -> list[Outcome]:
         """Return the outcome of each architecture; raise BudgetSpent when not all could be scored."""
@@ -62,6 +63,7 @@ class Recorder(Scorer):
             self.scored.append(outcome.architecture)
             self.best_accuracy = max(self.best_accuracy, score.accuracy)
         self.history.append(rows)
+        self.space.advance(len(self.history))  # before the controller chooses the next ones
         if spent:
             raise BudgetSpent(spent)
         return outcomes

@@ -68,6 +68,7 @@ class Rounds:
         self._training: Training | None = None  # of the open round
         self._rng: dict[str, Any] | None = None  # to restore at the next boundary
         self._before: dict[str, float] = {}
+        self._stage: str | None = None  # the last one that was reported
         self._saved_at = time.monotonic()
 
     # -- the loop ----------------------------------------------------------------------------------------
@@ -145,6 +146,9 @@ class Rounds:
     def _open_round(self) -> None:
         """Train the shared weights, by default on architectures sampled from the controller (ENAS, section 2.2)."""
         number = self.round + 1
+        if self.space.stage != self._stage:
+            self._stage = self.space.stage
+            self.progress.say(f"round {number}: the space is at {self._stage}")
         self.recorder.round = number
         self._first_row = len(self.recorder.history)
         self._before = self.clock.read()
@@ -171,7 +175,9 @@ class Rounds:
         recorder, space = self.recorder, self.space
         rows, scored = recorder.history.rows[self._first_row :], recorder.scored[self._first_row :]
         rng = numpy_stream(self.seed, f"control/{self.round}")
+        space.advance(self._first_row)  # the control is of the stage in which the round began
         control = [space.sample(rng) for _ in range(self.config.random_control)]
+        space.advance(len(recorder.history))
         with self.clock.phase("evaluation"):
             scores = self.evaluator.evaluate(control)
         drawn = self._sampled or scored

@@ -23,6 +23,7 @@ from rlnas.spaces.cells import CellSpace
 from rlnas.spaces.chain import ChainSpace
 from rlnas.spaces.darts import DartsSpace
 from rlnas.spaces.genetic_cnn import GeneticCnnSpace
+from rlnas.spaces.growing import GrowingSpace, growing
 from rlnas.spaces.hierarchical import HierarchicalSpace
 from rlnas.spaces.independent import IndependentSpace
 from rlnas.spaces.nasnet import NasnetSpace
@@ -40,6 +41,7 @@ __all__ = [
     "DartsSpace",
     "GeneticCnnSpace",
     "HierarchicalSpace",
+    "GrowingSpace",
     "IndependentSpace",
     "NasnetSpace",
     "NasrlBenchSpace",
@@ -72,13 +74,24 @@ def _own(config: OwnConfig) -> Space:
     return space
 
 
+def _chain(kind: Callable[..., ChainSpace]) -> Callable[[Any], Space]:
+    """Return the builder of a chain space, which may grow."""
+
+    def build(config: Any) -> Space:
+        options = _options(config)
+        layers, grow = options.pop("layers"), options.pop("grow")
+        return growing(lambda depth: kind(layers=depth, **options), layers, **grow)
+
+    return build
+
+
 def _options(config: Any) -> dict[str, Any]:
     return {key: value for key, value in asdict(config).items() if key != "name"}
 
 
 SPACES: dict[type[Any], Callable[[Any], Space]] = {
-    NasrlConfig: lambda config: NasrlSpace(**_options(config)),
-    NasrlFactoredConfig: lambda config: NasrlFactoredSpace(**_options(config)),
+    NasrlConfig: _chain(NasrlSpace),
+    NasrlFactoredConfig: _chain(NasrlFactoredSpace),
     NasnetConfig: lambda config: NasnetSpace(**_options(config)),
     DartsConfig: lambda config: DartsSpace(**_options(config)),
     GeneticCnnConfig: lambda config: GeneticCnnSpace(**_options(config)),

@@ -4,6 +4,7 @@ An architecture is an immutable, hashable value that only its own space interpre
 caches, logs and comparisons identify an architecture by its text only.
 """
 
+import itertools
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
@@ -21,6 +22,8 @@ from rlnas.tabular.benchmark import Benchmark
 
 Architecture: TypeAlias = Any  # immutable and hashable; each space defines its type
 Prefix: TypeAlias = "Sequence[Sequence[int]] | NDArray[np.int64]"  # the actions so far, one row a step
+
+TRIED = 2000  # architectures, at most, that `check_transfer` tries
 
 
 class Space(ABC):
@@ -70,6 +73,20 @@ class Space(ABC):
     @abstractmethod
     def actions(self, architecture: Architecture) -> NDArray[np.int64]:
         """Return the canonical actions (steps, len(nvec)) that build it; `architecture` is the inverse."""
+
+    def advance(self, scored: int) -> None:
+        """Learn that the search has scored `scored` architectures; nothing by default.
+
+        A space whose choices grow with the search changes here, and only here, what `legal`, `sample`, `mutate` and
+        `crossover` allow from now on, as a function of `scored` alone. So a resumed search continues exactly. What the
+        other methods return does not change.
+        """
+        return  # not abstract
+
+    @property
+    def stage(self) -> str | None:
+        """What `advance` has reached, in words, such as `6 of 12 layers`; None for a space that does not grow."""
+        return None
 
     @cached_property
     def decisions(self) -> tuple[tuple[int, int], ...]:
@@ -214,6 +231,31 @@ class Space(ABC):
         of an architecture compute the same function with as many parameters.
         """
         return self
+
+    def check_transfer(self, final: "Space") -> None:
+        """Raise RlnasError unless every architecture has a network in `final`, this space with other options.
+
+        By default both must have the same choices, and a text must mean an architecture in both.
+        """
+        if (final.nvec, final.steps, final.size) != (self.nvec, self.steps, self.size):
+            raise RlnasError("it changes what there is to choose; it may only change how the network is built")
+        self._check_texts(final)
+
+    def _check_texts(self, final: "Space") -> None:
+        """Raise RlnasError for a choice that `transferred` cannot take over: tries each on one architecture."""
+        first = self.sample(np.random.default_rng(0))
+        for architecture in itertools.islice(itertools.chain([first], self.neighbours(first)), TRIED):
+            try:
+                self.transferred(architecture, final)
+            except RlnasError as error:
+                raise RlnasError(f"it changes what there is to choose: {error}") from None
+
+    def transferred(self, architecture: Architecture, final: "Space") -> Architecture:
+        """Return the architecture of `final` that becomes the final network of `architecture`: the same text.
+
+        final: as in `check_transfer`, which comes first.
+        """
+        return final.parse(self.text(architecture))
 
     def auxiliary(
         self, architecture: Architecture, *, image_channels: int, image_size: int, classes: int

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rlnas.errors import RlnasError
+from rlnas.spaces.base import Space
 from rlnas.spaces.independent import Decisions, IndependentSpace
 
 
@@ -105,6 +106,35 @@ class ChainSpace(IndependentSpace):
                 if architecture not in found.values():
                     found[f"{pattern}_{end}"] = architecture
         return found
+
+    def check_transfer(self, final: Space) -> None:
+        """Raise RlnasError unless `final` has the same operators and r >= 1 times as many layers."""
+        if not isinstance(final, ChainSpace) or final.layers == self.layers:
+            super().check_transfer(final)
+            return
+        if final.layers % self.layers:
+            raise RlnasError(
+                f"layers={final.layers} is no multiple of the {self.layers} layers of the search, each of which is "
+                f"repeated equally often; take {2 * self.layers} or {3 * self.layers}"
+            )
+        if final.factors != self.factors:
+            raise RlnasError("it changes what there is to choose; it may only change how the network is built")
+        self._check_texts(final)
+
+    def transferred(self, architecture: Sequence[int], final: Space) -> Decisions:
+        """Return the architecture with each layer repeated in place, r times where `final` has r times the layers.
+
+        Layer i becomes layers (i-1)r+1 to ir with its operator. The last of them takes the layer's skips, each from the
+        last copy of its source. So a skip ends and begins where the output of a searched layer was.
+        """
+        assert isinstance(final, ChainSpace)
+        times = final.layers // self.layers
+        words = []
+        for word in self.text(architecture).split():
+            name, *sources = word.split("+")
+            last = "+".join([name, *(str(int(source) * times) for source in sources)])
+            words += [*[name] * (times - 1), last]
+        return final.parse(" ".join(words))
 
     def text(self, architecture: Sequence[int]) -> str:
         """Return one word a layer: `conv3x3 max_pool3x3 sep_conv5x5+1`."""

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from rlnas.config.schema import NasrlFactoredConfig
 from rlnas.errors import RlnasError
 from rlnas.networks.graph import INPUT, Graph, GraphBuilder
+from rlnas.spaces.base import Space
 from rlnas.spaces.chain import ChainSpace
 
 DEFAULTS = NasrlFactoredConfig()
@@ -100,6 +101,15 @@ class NasrlFactoredSpace(ChainSpace):
             if value not in values:
                 raise RlnasError(f"'{name}': {value} is not among {list(values)}")
         return tuple(values.index(value) for value, values in zip(chosen, self.values, strict=True))
+
+    def check_transfer(self, final: Space) -> None:
+        """Raise RlnasError as in a chain, or if copies of a layer would repeat its strides."""
+        if self._strided and isinstance(final, ChainSpace) and final.layers != self.layers:
+            raise RlnasError(
+                f"layers={final.layers} repeats each layer, and with it the strides that the search may choose; leave "
+                "layers out, or set space.strides_height=[1] space.strides_width=[1]"
+            )
+        super().check_transfer(final)
 
     def graph(self, architecture: Sequence[int], *, image_channels: int, image_size: int, classes: int) -> Graph:
         """Return for each layer a `raw_conv` a source, their sum, BN-ReLU. Weight keys: layer, operator, source."""

@@ -9,11 +9,15 @@ from rlnas.spaces.base import Architecture, Space
 class Networks:
     """Compiles architectures to graphs and computes their costs; the last 10,000 graphs are cached.
 
-    image_channels, image_size (height and width in pixels), classes: of the data.
+    image_channels, image_size (height and width in pixels), classes: of the data. searched: the space of the given
+    architectures if it is another than the networks', see `Space.transferred`.
     """
 
-    def __init__(self, space: Space, image_channels: int, image_size: int, classes: int):
+    def __init__(
+        self, space: Space, image_channels: int, image_size: int, classes: int, *, searched: Space | None = None
+    ):
         self.space = space
+        self.searched = searched
         self.image_channels = image_channels
         self.image_size = image_size
         self.classes = classes
@@ -29,9 +33,19 @@ class Networks:
         return self.graph(architecture) if alone is self.space else self._graph_of(alone, architecture)
 
     def _graph_of(self, space: Space, architecture: Architecture) -> Graph:
-        return space.graph(
-            architecture, image_channels=self.image_channels, image_size=self.image_size, classes=self.classes
-        )
+        return space.graph(self.own(architecture), **self._sizes)
+
+    @property
+    def _sizes(self) -> dict[str, int]:
+        return {"image_channels": self.image_channels, "image_size": self.image_size, "classes": self.classes}
+
+    def own(self, architecture: Architecture) -> Architecture:
+        """Return the architecture of `space` that a given one stands for."""
+        return architecture if self.searched is None else self.searched.transferred(architecture, self.space)
+
+    def auxiliary(self, architecture: Architecture) -> Graph | None:
+        """Return the stand-alone network that ends in the auxiliary head; None if there is none."""
+        return self.space.standalone.auxiliary(self.own(architecture), **self._sizes)
 
     def graph(self, architecture: Architecture) -> Graph:
         """Return the network of an architecture as a child of shared weights.

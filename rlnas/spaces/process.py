@@ -17,6 +17,12 @@ def legal_values(space: "Space", prefix: NDArray[np.int64]) -> list[NDArray[np.i
     return [np.flatnonzero(part) for part in parts]
 
 
+def is_legal(space: "Space", actions: NDArray[np.int64]) -> bool:
+    """Return whether the decision process allows these actions (steps, len(nvec)) now."""
+    starts = np.cumsum((0, *space.nvec[:-1]))
+    return all(bool(space.legal(actions[:step])[starts + row].all()) for step, row in enumerate(actions))
+
+
 def repaired(space: "Space", actions: NDArray[np.int64] | None, rng: np.random.Generator | None) -> NDArray[np.int64]:
     """Return legal actions (steps, len(nvec)): legal values of `actions` are kept, step by step.
 

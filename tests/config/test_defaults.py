@@ -14,7 +14,7 @@ from rlnas.cli import CONF, _compose
 from rlnas.config.build import build_config, build_space_config
 from rlnas.config.plain_data import to_dict
 from rlnas.config.presets import space_options
-from rlnas.config.schema import EVALUATOR_CONFIGS, NAMED_GROUPS, SPACE_CONFIGS, Config, OwnConfig
+from rlnas.config.schema import EVALUATOR_CONFIGS, NAMED_GROUPS, SPACE_CONFIGS, Config, GrowConfig, OwnConfig
 from rlnas.controllers.lstm_policy import LstmPolicy
 from rlnas.controllers.make import ALGORITHMS, STRATEGIES
 from rlnas.spaces import (
@@ -122,6 +122,7 @@ def test_the_constructor_of_a_space_has_the_defaults_of_its_dataclass(name):
     assert default.pop("name") == NETWORK_SPACES[name].name
     parameters = dict(inspect.signature(NETWORK_SPACES[name].__init__).parameters)
     del parameters["self"]
+    assert dataclasses.asdict(GrowConfig()) == default.pop("grow")  # of make_space: a space of several depths
     own = {key: list(p.default) if isinstance(p.default, tuple) else p.default for key, p in parameters.items()}
     assert own == default
 
@@ -133,7 +134,7 @@ def test_make_space_is_the_option_of_its_name(name):
         if hasattr(made, key):
             assert getattr(made, key) == (tuple(value) if isinstance(value, list) else value), key
     again = NETWORK_SPACES[composed.name](
-        **{key: value for key, value in dataclasses.asdict(composed).items() if key != "name"}
+        **{key: value for key, value in dataclasses.asdict(composed).items() if key not in ("name", "grow")}
     )
     rank = made.size // 3
     assert made.text(made.unrank(rank)) == again.text(again.unrank(rank))

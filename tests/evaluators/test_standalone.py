@@ -10,7 +10,7 @@ from rlnas.config.schema import RetrainConfig, StandaloneConfig
 from rlnas.data import ImageData
 from rlnas.errors import Diverged
 from rlnas.evaluators import Score, StandaloneEvaluator
-from rlnas.evaluators.alone import train_from_scratch
+from rlnas.evaluators.alone import ToTrain, train_from_scratch
 from rlnas.evaluators.measures import LOWEST
 from rlnas.executors import LocalExecutor
 from rlnas.networks.graph import cost
@@ -114,8 +114,8 @@ def test_the_work_is_the_executor_s_one_piece_a_new_architecture(evaluator):
     a, b, c = ARCHITECTURES[:3]
     first = scored.evaluate([a, b, a])
     second = scored.evaluate([b, c])
-    graph = scored.networks.graph
-    assert asked == [(train_from_scratch, [graph(a), graph(b)]), (train_from_scratch, [graph(c)])]
+    one, two, three = (ToTrain(scored.networks.graph(architecture)) for architecture in (a, b, c))
+    assert asked == [(train_from_scratch, [one, two]), (train_from_scratch, [three])]
     assert [score.cached for score in (*first, *second)] == [False, False, True, True, False]
     assert first[0].accuracy == first[2].accuracy
     assert first[2].seconds == second[0].seconds == 0

@@ -1,5 +1,6 @@
 """The search loop over an evaluator that computes its scores, so that a whole search takes a moment."""
 
+import copy
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -83,7 +84,7 @@ def search(
         progress=Lines(),
         seed=seed,
         collapse=Collapse(everything, space, policy=policy),
-        checkpoint=checkpoints.append,
+        checkpoint=lambda state: checkpoints.append(copy.deepcopy(state)),  # as a file would be
     )
     rounds.checkpoints = checkpoints  # type: ignore[attr-defined]
     if saved is not None:
