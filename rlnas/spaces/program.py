@@ -63,6 +63,9 @@ class ProgramSpace(Space):
         if operations and lacking:
             raise RlnasError(f"space.operations has {', '.join(lacking)}, but space.matrices is 0; raise it")
         self.operations = tuple(one for one in chosen if one.name not in lacking)
+        if all(one.random for one in self.operations):
+            names = ", ".join(one.name for one in self.operations)
+            raise RlnasError(f"space.operations has {names} only, which setup alone may use; add others, such as dot")
         self._place = {one.name: place for place, one in enumerate(self.operations, 1)}  # 0: the end
         most = max(self.memory)
         self.nvec = (len(self.operations) + 1, most, most, most, len(self.constants))
