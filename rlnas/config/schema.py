@@ -197,8 +197,8 @@ class ProgramEvaluatorConfig:
     tasks: int = ranged(8, 1, 1000)
     held_out_tasks: int = ranged(24, 1, 1000)
     features: int = ranged(8, 1, 256)
-    train_examples: int = ranged(100, 4, 100000)
-    valid_examples: int = ranged(100, 4, 100000)
+    train_examples: int = ranged(160, 4, 100000)
+    valid_examples: int = ranged(80, 4, 100000)
     equivalence: bool = True
     equivalence_examples: int = ranged(10, 1, 1000)
     max_instructions: int = ranged(100000, 1)

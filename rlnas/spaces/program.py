@@ -288,9 +288,9 @@ class ProgramSpace(Space):
     def references(self) -> dict[str, Program]:
         """Return the linear classifier and the two-layer network, both trained by SGD, that this space has.
 
-        Learning rate and initial standard deviation are the constants nearest to 0.1 and 0.3.
+        Learning rate and initial standard deviation are the constants nearest to 1 and 0.3: for examples of length 1.
         """
-        rate, spread = (min(self.constants, key=lambda value: abs(value - wanted)) for wanted in (0.1, 0.3))
+        rate, spread = (min(self.constants, key=lambda value: abs(value - wanted)) for wanted in (1.0, 0.3))
         found = {}
         for name, program in (("linear", linear(rate)), ("two_layer", two_layer(rate, spread))):
             try:

@@ -47,7 +47,7 @@ def evaluator(patterns: ImageData):
 def evolved(count: int, seed: int = 0) -> list[Program]:
     """Random programs, empty ones, and long chains of mutations of both and of programs that learn."""
     rng = np.random.default_rng(seed)
-    found = [Program(), linear(0.1), two_layer(0.1, 0.3), SPACE.sample(rng)]
+    found = [Program(), linear(1.0), two_layer(0.1, 0.3), SPACE.sample(rng)]
     while len(found) < count:
         found.append(SPACE.mutate(found[int(rng.integers(len(found)))], rng))
     return found
@@ -55,8 +55,8 @@ def evolved(count: int, seed: int = 0) -> list[Program]:
 
 def test_the_accuracy_is_the_mean_over_tasks(evaluator) -> None:
     made = evaluator()
-    (score,) = made.evaluate([linear(0.1)])
-    logits = logits_of(linear(0.1), made.tasks, SPACE.memory)
+    (score,) = made.evaluate([linear(1.0)])
+    logits = logits_of(linear(1.0), made.tasks, SPACE.memory)
     assert score.accuracy == pytest.approx(((logits > 0) == (made.tasks.valid_labels == 1)).mean())
     assert score.accuracy > 0.75
     assert score.failed is None
@@ -79,11 +79,11 @@ def test_a_failed_program_has_accuracy_zero_and_a_reason(evaluator, line: str, r
 
 
 def test_the_limits_are_those_of_the_options(evaluator) -> None:
-    (score,) = evaluator(max_instructions=50).evaluate([linear(0.1)])
+    (score,) = evaluator(max_instructions=50).evaluate([linear(1.0)])
     assert score.failed == "it needs 91 instructions a task, the limit is 50"
     made = evaluator(max_seconds=1e-9)
     for _ in range(2):  # a clock's verdict is not kept
-        (score,) = made.evaluate([linear(0.1)])
+        (score,) = made.evaluate([linear(1.0)])
         assert "time limit" in str(score.failed)
         assert not score.cached
 
@@ -93,11 +93,11 @@ def test_the_limits_are_those_of_the_options(evaluator) -> None:
 
 def test_equivalent_programs_are_run_once(evaluator) -> None:
     made = evaluator()
-    dead = parse("setup: s2=0.1; s3=0.3 | predict: s1=dot(v0,v1) | learn:")._replace(learn=linear(0.1).learn)
+    dead = parse("setup: s2=1.0; s3=0.3 | predict: s1=dot(v0,v1) | learn:")._replace(learn=linear(1.0).learn)
     renamed = parse(
-        "setup: s2=0.1 | predict: s1=dot(v3,v0) | learn: s3=sub(s0,s1); s3=mul(s3,s2); v2=scale(s3,v0); v3=add(v3,v2)"
+        "setup: s2=1.0 | predict: s1=dot(v3,v0) | learn: s3=sub(s0,s1); s3=mul(s3,s2); v2=scale(s3,v0); v3=add(v3,v2)"
     )
-    scores = made.evaluate([linear(0.1), linear(0.1), dead, renamed, linear(0.3)])
+    scores = made.evaluate([linear(1.0), linear(1.0), dead, renamed, linear(0.3)])
     assert [score.cached for score in scores] == [False, True, True, True, False]
     assert len({score.accuracy for score in scores[:4]}) == 1
 
@@ -126,7 +126,7 @@ def test_the_cache_is_part_of_the_state(evaluator) -> None:
 def test_the_oldest_results_leave_a_full_cache(evaluator, monkeypatch) -> None:
     monkeypatch.setattr("rlnas.evaluators.program.MOST_KNOWN", 4)
     made = evaluator()
-    programs = [linear(rate) for rate in (0.1, 0.2, 0.3, 0.4)]
+    programs = [linear(rate) for rate in (1.0, 0.2, 0.3, 0.4)]
     made.evaluate(programs)
     assert len(made.state()["known"]) == 4
     assert [score.cached for score in made.evaluate([programs[3], programs[0]])] == [True, False]
@@ -144,8 +144,8 @@ def test_held_out_tasks_validate_on_the_validation_split(evaluator) -> None:
     made = evaluator(valid_examples=100)
     assert made.tasks.train.shape[0] + made.tasks.valid.shape[1] <= 40  # both from 20 training images a class
     assert made.selection_tasks.valid.shape == (2, 20, 4)  # 10 validation images a class
-    (score,) = made.evaluate_held_out([linear(0.1)])
-    wanted = made.selection_tasks.accuracies(logits_of(linear(0.1), made.selection_tasks, SPACE.memory)).mean()
+    (score,) = made.evaluate_held_out([linear(1.0)])
+    wanted = made.selection_tasks.accuracies(logits_of(linear(1.0), made.selection_tasks, SPACE.memory)).mean()
     assert score.accuracy == pytest.approx(wanted)
     assert not score.cached
 
@@ -159,10 +159,10 @@ def test_the_test_split_is_read_once_at_the_end(patterns: ImageData) -> None:
 
     data = replace(patterns, read_test=read)
     made = ProgramEvaluator(ProgramEvaluatorConfig(**SMALL), SPACE.memory, data, seed=0)
-    made.evaluate([linear(0.1)])
-    made.evaluate_held_out([linear(0.1)])
+    made.evaluate([linear(1.0)])
+    made.evaluate_held_out([linear(1.0)])
     assert not reads
-    about, best = made.conclude(linear(0.1), [])
+    about, best = made.conclude(linear(1.0), [])
     assert len(reads) == 1
     assert 0.6 < best["test_accuracy"] <= 1
     assert set(about["tasks"]) == {"search", "selection", "test"}

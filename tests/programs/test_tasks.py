@@ -30,7 +30,8 @@ def test_shapes_pairs_and_balance() -> None:
 def test_features_are_standardised_by_the_training_examples_of_each_task() -> None:
     tasks = made()
     np.testing.assert_allclose(tasks.train.mean(axis=0), 0, atol=1e-12)
-    np.testing.assert_allclose(tasks.train.std(axis=0), 1)
+    np.testing.assert_allclose(tasks.train.std(axis=0), 5**-0.5)
+    np.testing.assert_allclose((tasks.train**2).sum(axis=2).mean(), 1)  # the mean squared length
     assert not np.allclose(tasks.train[:, 0], tasks.train[:, 2])  # the same pair, another projection
 
 

@@ -181,7 +181,7 @@ def test_references_that_the_space_holds() -> None:
     assert list(WHOLE.references()) == ["linear", "two_layer"]
     assert list(ProgramSpace(matrices=0).references()) == ["linear"]
     assert SMALL.references() == {}
-    assert "setup: s2=0.1 |" in WHOLE.text(WHOLE.references()["linear"])
+    assert "setup: s2=1.0 |" in WHOLE.text(WHOLE.references()["linear"])
 
 
 def test_matrices_are_left_out_where_there_are_none() -> None:
