@@ -20,7 +20,8 @@ OPTIONS = [
 EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
 TABLES = ("nas_bench_macro", "table")  # experiments, and the options of space with the same names
 BENCH = ("compare_small", "nasrl_bench")  # of a space with networks and a table
-NETWORKS = [name for name in EXPERIMENTS if name not in (*TABLES, *BENCH)]
+PROGRAMS = tuple(name for name in EXPERIMENTS if name.startswith("program"))
+NETWORKS = [name for name in EXPERIMENTS if name not in (*TABLES, *BENCH, *PROGRAMS)]
 GIVEN = {
     "data=folder": ["data.path=x"],
     "data=hub": ["data.hub_id=x"],
@@ -32,6 +33,7 @@ GIVEN = {
 # a table goes with options that train nothing, and networks with the others
 UNTRAINED = ["evaluator=tabular", "search=tabular"]
 ANYWHERE = ("space=yours", "space=nasrl_bench", "evaluator=yours", "search=untrained")  # as far as their options say
+OF_PROGRAMS = tuple(option for option in OPTIONS if option.startswith(("space=program", "evaluator=program")))
 LOOKED_UP = (*(f"space={name}" for name in TABLES), *UNTRAINED)
 SHRUNKEN = [
     "data.limit=300",
@@ -58,7 +60,9 @@ SHRUNKEN = [
 def test_every_option_composes_and_names_itself(option: str) -> None:
     group, name = option.split("=")
     extra = ["space=nas_bench_macro", *UNTRAINED] if option in LOOKED_UP else GIVEN.get(option, [])
-    if option == "search=untrained":
+    if option in OF_PROGRAMS:
+        extra = ["space=program", "evaluator=program", "search=untrained"]
+    if option in ("search=untrained", "search=untrained_large"):
         extra = ["evaluator=standalone"]
     if option == "objective=surrogate":
         extra = ["evaluator=surrogate"]

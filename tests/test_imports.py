@@ -18,6 +18,7 @@ ORDER = (
     "seeding",
     "statistics",
     "tabular",
+    "programs",
     "spaces",
     "execution",
     "process",

@@ -9,7 +9,15 @@ from omegaconf.errors import ConfigKeyError
 from omegaconf.errors import OmegaConfBaseException as OmegaConfBaseException  # rlnas.cli takes it from here
 
 from rlnas.config.ranges import check_ranges
-from rlnas.config.schema import NAMED_GROUPS, Config, NasBenchMacroConfig, NasrlBenchConfig, OwnConfig, TableConfig
+from rlnas.config.schema import (
+    NAMED_GROUPS,
+    Config,
+    NasBenchMacroConfig,
+    NasrlBenchConfig,
+    OwnConfig,
+    ProgramConfig,
+    TableConfig,
+)
 from rlnas.errors import RlnasError
 
 T = TypeVar("T")
@@ -72,6 +80,7 @@ def _build_named(group: str, values: dict[str, Any]) -> Any:
 
 def _check_combination(config: Config) -> None:
     """Raise RlnasError for parts that cannot be combined, as far as their options show."""
+    _check_programs(config)
     table = config.evaluator.name == "tabular"
     looked_up = isinstance(config.space, TableConfig | NasBenchMacroConfig)
     open_ended = isinstance(config.space, OwnConfig | NasrlBenchConfig) or isinstance(config.evaluator, OwnConfig)
@@ -127,6 +136,22 @@ def _check_growth(config: Config) -> None:
         raise RlnasError(
             f"space.grow.start={grow.start}: controller {controller.algorithm} goes on with architectures of earlier "
             "depths; set it to 0, or use a policy, evolution or random"
+        )
+
+
+def _check_programs(config: Config) -> None:
+    """Raise RlnasError if only one of space and evaluator is of programs, or something else would be trained."""
+    space, evaluator = isinstance(config.space, ProgramConfig), config.evaluator.name == "program"
+    if space != evaluator and not isinstance(config.space if evaluator else config.evaluator, OwnConfig):
+        fitting = "evaluator=program search=untrained" if space else "space=program, or evaluator=shared_weights"
+        raise RlnasError(
+            f"space={config.space.name} does not go with evaluator={config.evaluator.name}: evaluator=program runs "
+            f"programs, and nothing else does; set {fitting}"
+        )
+    if evaluator and (config.search.warmup_epochs or config.search.epochs_per_round):
+        raise RlnasError(
+            "programs have no shared weights to train: search.warmup_epochs and search.epochs_per_round must be 0; set "
+            "search=untrained"
         )
 
 

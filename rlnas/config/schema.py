@@ -170,6 +170,21 @@ class NasrlBenchConfig:
 
 
 @dataclass
+class ProgramConfig:
+    """Options of rlnas.spaces.program.ProgramSpace."""
+
+    name: str = "program"
+    scalars: int = ranged(4, 2, 100)
+    vectors: int = ranged(4, 1, 100)
+    matrices: int = ranged(2, 0, 100)
+    setup: int = ranged(4, 0, 100)
+    predict: int = ranged(4, 1, 100)
+    learn: int = ranged(8, 0, 100)
+    operations: list[str] = field(default_factory=list)
+    constants: list[float] = field(default_factory=lambda: [-1.0, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0])
+
+
+@dataclass
 class OwnConfig:
     """A user's class in a group: its dotted path and keyword arguments."""
 
@@ -187,6 +202,7 @@ SPACE_CONFIGS: dict[str, Any] = {
     "table": TableConfig,
     "nas_bench_macro": NasBenchMacroConfig,
     "nasrl_bench": NasrlBenchConfig,
+    "program": ProgramConfig,
 }
 
 
@@ -252,11 +268,28 @@ class TabularConfig:
     name: str = "tabular"
 
 
+@dataclass
+class ProgramEvaluatorConfig:
+    """Running of programs on projected binary classification tasks; see rlnas.evaluators.program."""
+
+    name: str = "program"
+    tasks: int = ranged(8, 1, 1000)
+    held_out_tasks: int = ranged(24, 1, 1000)
+    features: int = ranged(8, 1, 256)
+    train_examples: int = ranged(160, 4, 100000)
+    valid_examples: int = ranged(80, 4, 100000)
+    equivalence: bool = True
+    equivalence_examples: int = ranged(10, 1, 1000)
+    max_instructions: int = ranged(100000, 1)
+    max_seconds: float = ranged(10.0, 0, above=True)
+
+
 EVALUATOR_CONFIGS: dict[str, Any] = {
     "shared_weights": SharedWeightsConfig,
     "standalone": StandaloneConfig,
     "surrogate": SurrogateConfig,
     "tabular": TabularConfig,
+    "program": ProgramEvaluatorConfig,
 }
 
 

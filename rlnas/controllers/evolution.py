@@ -16,20 +16,32 @@ from rlnas.envs.scorer import Outcome
 from rlnas.errors import RlnasError
 from rlnas.spaces import Architecture, Space
 
+STARTS = ("random", "trivial")
+
 
 class Evolution:
     """Proposes mutations of tournament winners: the best of `sample` drawn without replacement from the `population`.
 
-    Until the population is full, architectures are random. A batch that would overfill it drops the oldest at once.
+    Until the population is full, architectures are random; with start="trivial" they all are the space's trivial one,
+    such as the empty program (Real et al. 2020, section 3.2). A batch that would overfill it drops the oldest at once.
     A mutation changes one decision (`Space.mutate`). Deviation from the paper: a mutation never returns its parent.
     An individual keeps its first value even after the shared weights change; aging removes it.
     """
 
-    def __init__(self, space: Space, rng: np.random.Generator, population: int = 25, sample: int = 5):
+    def __init__(
+        self, space: Space, rng: np.random.Generator, population: int = 25, sample: int = 5, start: str = "random"
+    ):
         if sample > population:
             raise RlnasError(
                 f"controller.params.sample is {sample}, expected at most population ({population}): a tournament "
                 "draws without replacement; lower sample or raise population"
+            )
+        if start not in STARTS:
+            raise RlnasError(f"controller.params.start is '{start}', expected one of {', '.join(STARTS)}")
+        self.first = space.trivial() if start == "trivial" else None
+        if start == "trivial" and self.first is None:
+            raise RlnasError(
+                f"controller.params.start=trivial, but space={space.name} has no trivial architecture; set it to random"
             )
         self.space = space
         self.rng = rng
@@ -54,7 +66,7 @@ class Evolution:
 
     def _offspring(self) -> Architecture:
         if len(self.population) < (self.population.maxlen or 0):
-            return self.space.sample(self.rng)
+            return self.space.sample(self.rng) if self.first is None else self.first
         drawn = self.rng.choice(len(self.population), size=self.tournament, replace=False)
         parent, _ = max((self.population[index] for index in drawn), key=lambda member: member[1])
         return self.space.mutate(parent, self.rng)

@@ -118,3 +118,14 @@ class SelectingEvaluator(Evaluator):
         order of the images, augmentation, dropout. Equal architectures with equal numbers have equal scores. None: 0
         for all.
         """
+
+
+class HeldOutEvaluator(Evaluator):
+    """An evaluator that can score architectures on data which its scores in the search never saw.
+
+    The best architectures of the search are scored so, and the best of these is the found one.
+    """
+
+    @abstractmethod
+    def evaluate_held_out(self, architectures: Sequence[Architecture]) -> list[Score]:
+        """Return in order each score on the held-out data; they are not cached."""

@@ -9,13 +9,14 @@ from rlnas.config.schema import Config
 from rlnas.data import ImageData
 from rlnas.errors import RlnasError
 from rlnas.evaluators.base import Evaluator
+from rlnas.evaluators.program import ProgramEvaluator
 from rlnas.evaluators.shared_weights import SharedWeightsEvaluator
 from rlnas.evaluators.standalone import StandaloneEvaluator
 from rlnas.evaluators.surrogate import SurrogateEvaluator
 from rlnas.evaluators.tabular import TabularEvaluator
 from rlnas.execution.settings import Execution
 from rlnas.executors import LocalExecutor
-from rlnas.spaces import IndependentSpace, Space
+from rlnas.spaces import IndependentSpace, ProgramSpace, Space
 from rlnas.spaces.networks import Networks
 
 
@@ -27,13 +28,15 @@ class Trainable(NamedTuple):
     execution: Execution
 
 
-def make_evaluator(config: Config, space: Space, images: Trainable | None) -> Evaluator:
-    """Build the evaluator of `config.evaluator`. images: None if the space builds no networks.
+def make_evaluator(config: Config, space: Space, images: Trainable | None, data: ImageData | None = None) -> Evaluator:
+    """Build the evaluator of `config.evaluator`. images: None if the space builds no networks. data: of the run.
 
     A user's class gets evaluator.options and those of `space`, `seed`, `data`, `networks` and `execution` that its
     constructor takes. Raises RlnasError for an evaluator that does not fit the space.
     """
     name = config.evaluator.name
+    if name == "program":
+        return _program(config, space, data)
     if name in EVALUATORS:
         return EVALUATORS[name](config, space, images)
     parts = {} if images is None else images._asdict()
@@ -86,6 +89,13 @@ def _tabular(config: Config, space: Space, images: Trainable | None) -> Evaluato
             "space=nasrl_bench, or evaluator=shared_weights"
         )
     return TabularEvaluator(space, seed=config.seed)
+
+
+def _program(config: Config, space: Space, data: ImageData | None) -> Evaluator:
+    if not isinstance(space, ProgramSpace):
+        raise RlnasError(f"evaluator=program runs programs, but space={space.name} has none; set space=program")
+    assert data is not None
+    return ProgramEvaluator(config.evaluator, space.memory, data, seed=config.seed)
 
 
 EVALUATORS: dict[str, Callable[[Config, Space, Trainable | None], Evaluator]] = {

@@ -94,9 +94,17 @@ def draw_controls(
 
 
 def scored_controls(
-    config: SelectConfig, evaluator: Evaluator, objective: Objective, rng: np.random.Generator
+    config: SelectConfig,
+    evaluator: Evaluator,
+    objective: Objective,
+    rng: np.random.Generator,
+    *,
+    score: Callable[[Sequence[Architecture]], Sequence[Score]] | None = None,
 ) -> Controls:
-    """Return the controls of a search whose evaluator's scores are final: scored as every architecture was."""
+    """Return the controls of a search whose evaluator's scores are final: scored as every architecture was.
+
+    score: scores the controls, if other than `evaluator.evaluate`.
+    """
 
     def costs(architecture: Architecture) -> dict[str, float | None]:
         known = dict(evaluator.costs(architecture))
@@ -109,7 +117,7 @@ def scored_controls(
         objective.space,
         rng,
         excess=lambda architecture: objective.excess(costs(architecture)),
-        score=evaluator.evaluate,
+        score=score or evaluator.evaluate,
         value=lambda one, score: objective(one, {**evaluator.costs(one), **score.values}, final=True),
     )
     controls.random.sort(key=lambda one: one.rank)  # best first, as where they are trained after this

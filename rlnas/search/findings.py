@@ -4,7 +4,7 @@ from typing import Any
 
 from rlnas.config.schema import Config
 from rlnas.data import ImageData
-from rlnas.evaluators import Evaluator, SelectingEvaluator
+from rlnas.evaluators import Evaluator, HeldOutEvaluator, SelectingEvaluator
 from rlnas.search.candidates import Candidate
 from rlnas.search.select import Selected
 from rlnas.search.verdict import Measure, is_accuracy, judge
@@ -67,6 +67,8 @@ def _measure(selected: Selected, evaluator: Evaluator, config: Config) -> Measur
         advice = "select.last_seeds=3 measures that spread" if seeds == 1 else ""
     elif not isinstance(evaluator, SelectingEvaluator) and config.evaluator.name == "standalone":
         epochs = config.evaluator.epochs
+    if isinstance(evaluator, HeldOutEvaluator):
+        return Measure(name if not plain else "accuracy", "on held-out data", 1, "")
     if epochs is None:
         return Measure(name if not plain else "accuracy", "that the evaluator measures", 1, "")
     unit = "epoch" if epochs == 1 else "epochs"
@@ -111,6 +113,11 @@ def measured_on(data: ImageData, config: Config, *, given: bool) -> dict[str, di
     of the architecture, which makes the accuracy of the chosen one optimistic; null where the architecture was given,
     since what chose it is not known.
     """
+    if config.evaluator.name == "program":  # on tasks made of these splits; their sizes are in result.json's `tasks`
+        held_out: dict[str, Any] = {"split": "validation", "images": None, "chose": True}
+        tested = {"split": "test", "chose": False}
+        accuracies = ("best.search_accuracy", "candidates.accuracy", "controls.accuracy")
+        return {**dict.fromkeys(accuracies, held_out), "best.test_accuracy": tested}
     valid: dict[str, Any] = {"split": "validation", "images": len(data.valid), "chose": None if given else True}
     search = valid
     if getattr(config.evaluator, "images", 0) and config.evaluator.name == "standalone":

@@ -1,7 +1,7 @@
 """Executes a run from its configuration to its result: search -> select -> retrain -> test -> export -> report.
 
 Runs differ only in their phases: where architectures are looked up there are no images, no candidates are scored
-again, and there is no network to retrain.
+again, and there is no network to retrain. Programs have images and candidates, but no network either.
 """
 
 import dataclasses
@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from rlnas.config.schema import Config
 from rlnas.controllers import Controller, Problem, make_controller
 from rlnas.controllers.strategy import StrategyController
 from rlnas.data import load_data
 from rlnas.data.record import check_same_data, data_record
-from rlnas.evaluators import SelectingEvaluator
+from rlnas.evaluators import HeldOutEvaluator, SelectingEvaluator
 from rlnas.evaluators.alone import to_train
 from rlnas.evaluators.make import Trainable, make_evaluator
 from rlnas.execution.contention import Contention
@@ -32,6 +33,7 @@ from rlnas.runs.leftovers import SHARED_WEIGHTS
 from rlnas.runs.progress import Progress
 from rlnas.search import words
 from rlnas.search.collapse import Collapse
+from rlnas.search.confirm import confirmed
 from rlnas.search.controls import scored_controls
 from rlnas.search.final import Final
 from rlnas.search.findings import (
@@ -58,6 +60,8 @@ from rlnas.search.truth import truth
 from rlnas.seeding import numpy_stream
 from rlnas.spaces import Architecture, Space
 from rlnas.spaces.networks import Networks
+
+OF_IMAGES = ("program",)  # evaluators that read images and train no networks
 
 
 def run_job(config: Config, folder: Path) -> dict[str, Any]:
@@ -100,19 +104,22 @@ class Job:
             self.given = None if config.architecture is None else read_architecture(self.space, config.architecture)
             self.final_space = final_space(config, self.space)
             self.data = None
-            if self.space.builds_networks and (self.given is not None or config.evaluator.name != "tabular"):
-                device = use_device(config.execution)
+            self.networks = self.space.builds_networks and (
+                self.given is not None or config.evaluator.name != "tabular"
+            )
+            if self.networks or config.evaluator.name in OF_IMAGES:
+                device = use_device(config.execution) if self.networks else torch.device("cpu")
                 self.data = load_data(config.data, numpy_stream(config.seed, "split"), device)
         self.data_record = None if self.data is None else data_record(self.data)
-        if self.data is not None:
+        if self.networks:
             check_auxiliary(config, self._networks(self.final_space), self.space.sample(np.random.default_rng(0)))
         if self.folder.saved is not None and self.data_record is not None:
             check_same_data(self.folder.saved["data"], self.data_record)
         self.executions = self._settle_executions()
         images = None
-        if self.data is not None and self.given is None:
+        if self.data is not None and self.networks and self.given is None:
             images = Trainable(self.data, self._networks(self.space), self.executions["search"])
-        self.evaluator = None if self.given is not None else make_evaluator(config, self.space, images)
+        self.evaluator = None if self.given is not None else make_evaluator(config, self.space, images, self.data)
         about = {phase: execution.describe() for phase, execution in self.executions.items()}
         nothing_trained = {"search": {"device": "cpu", "threads": config.execution.threads or 1}}
         values = () if self.evaluator is None else self.evaluator.value_names
@@ -131,8 +138,9 @@ class Job:
     def _settle_executions(self) -> dict[str, Execution]:
         """Return the execution settings of each phase of this run that trains networks."""
         config, phases = self.config, {}
-        if self.data is None:
+        if not self.networks:
             return {}
+        assert self.data is not None
         record = read_environment(self.folder.path)
         recorded = record["execution"] if record else None
         if self.given is None:
@@ -253,6 +261,8 @@ class Job:
                 costs=lambda architecture: vars(final.cost(architecture)),
                 say=self.progress.say,
             ).run()
+        if isinstance(evaluator, HeldOutEvaluator):
+            return confirmed(config.select, recorder, evaluator, self.objective, control_rng)
         candidates = [recorder.incumbent()]
         if self.data is None:
             return Selected(candidates)
@@ -294,10 +304,11 @@ class Job:
             "flops": None,
             **found["about_best"],
         }
-        if self.data is None:
+        if not self.networks:
             assert self.evaluator is not None
             best |= self.evaluator.costs(architecture)
         else:
+            assert self.data is not None
             networks = self._networks(self.final_space)
             best |= vars(networks.cost(architecture))
             described = {"options": options(final_config(self.config))}

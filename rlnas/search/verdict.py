@@ -61,10 +61,11 @@ def judge(found: Candidate, controls: Controls, measure: Measure, space: Space) 
         if group
     }
     sentences = []
+    what = "network" if space.builds_networks else "architecture"
     if compared:
         mean = f", mean of {measure.seeds} trainings" if measure.seeds > 1 else ""
         clauses = " and ".join(_clause(kind, one, measure) for kind, one in compared.items())
-        sentences.append(f"The found network ({measure.text(_value(found))}{mean}) is {clauses}.")
+        sentences.append(f"The found {what} ({measure.text(_value(found))}{mean}) is {clauses}.")
         sentences.append(f"The numbers are the {measure.name} {measure.how}.")
         if any(one["low"] is None and one["outcome"] != "same" for one in compared.values()):
             sentences.append(
@@ -75,10 +76,10 @@ def judge(found: Candidate, controls: Controls, measure: Measure, space: Space) 
     for kind, reason in controls.missing.items():
         reasons.setdefault(reason, []).append(PLURAL[kind])
     for reason, kinds in reasons.items():
-        who = "It" if compared else "The found network"
+        who = "It" if compared else f"The found {what}"
         sentences.append(f"{who} was not compared with {' or '.join(kinds)}: {reason}.")
     behind = [one for one in compared.values() if one["outcome"] == "behind"]
-    if behind:
+    if behind and space.builds_networks:
         better = max(behind, key=lambda one: float(one["control"]))
         sentences.append(f"To retrain the better one instead: {typed('architecture', better['architecture'])}")
     return {

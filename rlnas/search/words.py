@@ -53,13 +53,16 @@ def tell_result(folder: RunFolder, result: dict[str, Any], data: ImageData | Non
     elif best["search_accuracy"] is not None:
         shared = "with shared weights (validation)"
         how = {"shared_weights": shared, "surrogate": shared, "standalone": "trained alone (validation)"}
+        how["program"] = "on the held-out tasks of the selection"
         say(f"accuracy {how.get(result['evaluator'], 'as scored')}: {best['search_accuracy']:.4f}")
     if not table and best.get("place") is not None:
         place = f"{best['place']:,} of {space_size(result)}"
         say(f"true score {best['score']:.4f}, regret {best['regret']:.4f}, place {place}")
     if best["objective"] is not None and best["objective"] != best["search_accuracy"]:
         say(f"objective ({', '.join(deciding(result['objective']['terms']))}): {best['objective']:.4f}")
-    if best["test_accuracy"] is not None:
+    if best["test_accuracy"] is not None and best["valid_accuracy"] is None:
+        say(f"tested once, on the test split: {best['test_accuracy']:.4f}")
+    elif best["test_accuracy"] is not None:
         chose = (
             "" if result["stopped_by"] == "architecture" else " (optimistic: these images also chose the architecture)"
         )

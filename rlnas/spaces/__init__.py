@@ -15,6 +15,7 @@ from rlnas.config.schema import (
     NasrlConfig,
     NasrlFactoredConfig,
     OwnConfig,
+    ProgramConfig,
     TableConfig,
 )
 from rlnas.errors import RlnasError
@@ -30,6 +31,7 @@ from rlnas.spaces.nasnet import NasnetSpace
 from rlnas.spaces.nasrl import NasrlSpace
 from rlnas.spaces.nasrl_bench import NasrlBenchSpace
 from rlnas.spaces.nasrl_factored import NasrlFactoredSpace
+from rlnas.spaces.program import ProgramSpace
 from rlnas.spaces.table import TableSpace
 from rlnas.tabular import read_benchmark
 
@@ -47,6 +49,7 @@ __all__ = [
     "NasrlBenchSpace",
     "NasrlFactoredSpace",
     "NasrlSpace",
+    "ProgramSpace",
     "Space",
     "TableSpace",
     "make_space",
@@ -99,5 +102,6 @@ SPACES: dict[type[Any], Callable[[Any], Space]] = {
     TableConfig: _table,
     NasBenchMacroConfig: _table,
     NasrlBenchConfig: lambda config: NasrlBenchSpace(**_options(config)),
+    ProgramConfig: lambda config: ProgramSpace(**_options(config)),
     OwnConfig: _own,
 }

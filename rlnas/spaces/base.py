@@ -107,6 +107,10 @@ class Space(ABC):
         """
         return self.architecture(process.repaired(self, None, rng))
 
+    def trivial(self) -> Architecture | None:
+        """Return the architecture with which a search that starts from nothing begins; None if the space has none."""
+        return None
+
     def mutate(self, architecture: Architecture, rng: np.random.Generator) -> Architecture:
         """Return another architecture: one open choice, drawn uniformly, is set to another legal value.
 

@@ -314,6 +314,8 @@ def test_an_evaluator_gets_its_own_options(name):
     values = {"evaluator": {"name": name}}
     if name == "tabular":
         values |= {"space": {"name": "nas_bench_macro"}, "search": UNTRAINED}
+    if name == "program":
+        values |= {"space": {"name": "program"}, "search": UNTRAINED}
     assert type(build_config(values).evaluator) is EVALUATOR_CONFIGS[name]
 
 

@@ -114,6 +114,8 @@ def _reached(run: Run) -> dict[str, str] | None:
     if number(best.get("test_accuracy")) is not None:
         searched = run.result.get("children_evaluated")
         subject = "The best one, retrained from scratch, reaches" if searched else "Retrained from scratch it reaches"
+        if not run.retrained:  # a program, which learns whenever it runs
+            subject = "The best one reaches"
         return {"subject": subject, "value": text.percent(best["test_accuracy"]), "measure": " on the test split"}
     if number(best.get("score")) is not None:
         regret, place = number(best.get("regret")), number(best.get("place"))
