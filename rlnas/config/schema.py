@@ -64,6 +64,26 @@ class NasrlFactoredConfig:
 
 
 @dataclass
+class EvonetConfig:
+    """Options of rlnas.spaces.evonet.EvonetSpace."""
+
+    name: str = "evonet"
+    horizon: int = ranged(16, 1, 1000)
+    start: str = "trivial"
+    slots: int = ranged(12, 1, 100)
+    max_layers: int = ranged(8, 1, 100)
+    max_reductions: int = ranged(2, 0, 6)
+    max_params: int = ranged(1_000_000, 0)
+    max_flops: int = ranged(0, 0)
+    image_size: int = ranged(32, 1, 1024)
+    kernels: list[int] = field(default_factory=lambda: [1, 3, 5])
+    channels: list[int] = field(default_factory=lambda: [16, 32, 64])
+    filters: int = ranged(16, 1, 4096)
+    stem_stride: int = ranged(1, 1, 4)
+    inherit: bool = True
+
+
+@dataclass
 class TableConfig:
     """Meaning of the columns of a tabular benchmark; see rlnas.tabular.read. `reward`: one name or a list."""
 
@@ -105,6 +125,7 @@ class OwnConfig:
 SPACE_CONFIGS: dict[str, Any] = {
     "nasrl": NasrlConfig,
     "nasrl_factored": NasrlFactoredConfig,
+    "evonet": EvonetConfig,
     "table": TableConfig,
     "nas_bench_macro": NasBenchMacroConfig,
     "nasrl_bench": NasrlBenchConfig,

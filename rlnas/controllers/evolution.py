@@ -20,9 +20,9 @@ from rlnas.spaces import Architecture, Space
 class Evolution:
     """Proposes mutations of tournament winners: the best of `sample` drawn without replacement from the `population`.
 
-    Until the population is full, architectures are random. A batch that would overfill it drops the oldest at once.
-    A mutation changes one decision (`Space.mutate`). Deviation from the paper: a mutation never returns its parent.
-    An individual keeps its first value even after the shared weights change; aging removes it.
+    Until the population is full, architectures are random (`Space.initial`). A batch that would overfill it drops the
+    oldest at once. A mutation changes one decision (`Space.mutate`). Deviation from the paper: a mutation never returns
+    its parent. An individual keeps its first value even after the shared weights change; aging removes it.
     """
 
     def __init__(self, space: Space, rng: np.random.Generator, population: int = 25, sample: int = 5):
@@ -54,7 +54,7 @@ class Evolution:
 
     def _offspring(self) -> Architecture:
         if len(self.population) < (self.population.maxlen or 0):
-            return self.space.sample(self.rng)
+            return self.space.initial(self.rng)
         drawn = self.rng.choice(len(self.population), size=self.tournament, replace=False)
         parent, _ = max((self.population[index] for index in drawn), key=lambda member: member[1])
         return self.space.mutate(parent, self.rng)

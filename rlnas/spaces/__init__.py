@@ -6,6 +6,7 @@ from typing import Any
 
 from rlnas.config.own import make_own
 from rlnas.config.schema import (
+    EvonetConfig,
     NasBenchMacroConfig,
     NasrlBenchConfig,
     NasrlConfig,
@@ -16,6 +17,7 @@ from rlnas.config.schema import (
 from rlnas.errors import RlnasError
 from rlnas.spaces.base import Architecture, Space
 from rlnas.spaces.chain import ChainSpace
+from rlnas.spaces.evonet import EvonetSpace
 from rlnas.spaces.independent import IndependentSpace
 from rlnas.spaces.nasrl import NasrlSpace
 from rlnas.spaces.nasrl_bench import NasrlBenchSpace
@@ -27,6 +29,7 @@ __all__ = [
     "SPACES",
     "Architecture",
     "ChainSpace",
+    "EvonetSpace",
     "IndependentSpace",
     "NasrlBenchSpace",
     "NasrlFactoredSpace",
@@ -65,6 +68,7 @@ def _options(config: Any) -> dict[str, Any]:
 SPACES: dict[type[Any], Callable[[Any], Space]] = {
     NasrlConfig: lambda config: NasrlSpace(**_options(config)),
     NasrlFactoredConfig: lambda config: NasrlFactoredSpace(**_options(config)),
+    EvonetConfig: lambda config: EvonetSpace(**_options(config)),
     TableConfig: _table,
     NasBenchMacroConfig: _table,
     NasrlBenchConfig: lambda config: NasrlBenchSpace(**_options(config)),

@@ -90,6 +90,10 @@ class Space(ABC):
         """
         return self.architecture(process.repaired(self, None, rng))
 
+    def initial(self, rng: np.random.Generator) -> Architecture:
+        """Sample an architecture of the first population of an evolution; `sample` by default."""
+        return self.sample(rng)
+
     def mutate(self, architecture: Architecture, rng: np.random.Generator) -> Architecture:
         """Return another architecture: one open choice, drawn uniformly, is set to another legal value.
 
