@@ -64,7 +64,7 @@ class EvonetSpace(Space):
                 f"space.horizon={horizon}, space.slots={slots}, space.max_layers={max_layers}: expected at least 1 each"
             )
         self.slots = slots
-        self.max_layers = min(max_layers, slots)
+        self.max_layers = max_layers
         self.max_reductions = max_reductions
         self.max_params = max_params
         self.max_flops = max_flops
@@ -81,8 +81,8 @@ class EvonetSpace(Space):
         self._legal = lru_cache(REMEMBERED)(self._masked)
         self._path = lru_cache(REMEMBERED)(self._shortest)
         self._check_bounds()
-        self.start = OpenNetwork()
-        self.start = self._placed(edits.parse(start), f"space.start={start}")
+        self.origin = OpenNetwork()
+        self.origin = self._placed(edits.parse(start), f"space.start={start}")
 
     def _check_bounds(self) -> None:
         """Raise RlnasError if no convolution is within the bounds."""
@@ -114,20 +114,20 @@ class EvonetSpace(Space):
 
     def within_reach(self, network: OpenNetwork) -> bool:
         """Return whether the horizon suffices for the canonical edits of a network within the bounds."""
-        if not self.start.layers:  # one edit for each layer and skip
+        if not self.origin.layers:  # one edit for each layer and skip
             return len(network.layers) + len(network.skips) <= self.steps
-        anew = len(self.start.layers) + len(network.layers) + len(network.skips)
+        anew = len(self.origin.layers) + len(network.layers) + len(network.skips)
         return anew <= self.steps or len(self._path(network)) <= self.steps
 
     def _shortest(self, network: OpenNetwork) -> tuple[Edit, ...]:
         """Return its canonical edits: those that keep most of the start, if all networks on the way are within the
         bounds, or all layers are removed and it is built anew, which always is; the shorter, if both are possible.
         """
-        anew = edits.cleared(self.start) + edits.built(network)
-        direct = edits.transformed(self.start, network)
+        anew = edits.cleared(self.origin) + edits.built(network)
+        direct = edits.transformed(self.origin, network)
         if len(direct) > len(anew):
             return anew
-        current: OpenNetwork | None = self.start
+        current: OpenNetwork | None = self.origin
         for edit in direct:
             current = edits.applied(current, edit) if current is not None else None
             if current is None or not self.fits(current):
@@ -205,7 +205,7 @@ class EvonetSpace(Space):
 
     def _built(self, actions: Prefix) -> OpenNetwork:
         """Return the network after these legal actions."""
-        network = self.start
+        network = self.origin
         for row in actions:
             edit = self.edits[int(row[0])]
             found = edits.applied(network, edit)
@@ -234,7 +234,7 @@ class EvonetSpace(Space):
         found = self._path(architecture)
         if len(found) > self.steps:
             raise RlnasError(
-                f"{self.text(architecture)} takes {len(found)} edits of {self.text(self.start)}, more than "
+                f"{self.text(architecture)} takes {len(found)} edits of {self.text(self.origin)}, more than "
                 f"space.horizon={self.steps}; raise space.horizon"
             )
         return found
@@ -245,14 +245,14 @@ class EvonetSpace(Space):
         """Return the network after `horizon` random edits: each of a uniformly drawn kind that applies, no edit among
         them, and uniform within its kind.
         """
-        network = self.start
+        network = self.origin
         for _ in range(self.steps):
             network = self._edited(network, KINDS, rng) or network
         return network
 
     def initial(self, rng: np.random.Generator) -> OpenNetwork:
         """Return the start with one random edit. The paper starts from equal individuals, which tell nothing apart."""
-        return self.mutate(self.start, rng)
+        return self.mutate(self.origin, rng)
 
     def mutate(self, architecture: OpenNetwork, rng: np.random.Generator) -> OpenNetwork:
         """Return the network with one more edit, as in the paper: of a uniformly drawn kind that applies, and uniform
@@ -337,7 +337,7 @@ class EvonetSpace(Space):
         """
         found: dict[str, OpenNetwork] = {}
         for name, residual in (("residual_chain", True), ("plain_chain", False)):
-            for depth in range(self.max_layers, 0, -1):
+            for depth in range(min(self.max_layers, self.slots), 0, -1):
                 network = self._chain(depth, residual=residual)
                 if self.fits(network) and self.within_reach(network):
                     if network not in found.values():
