@@ -349,7 +349,7 @@ def test_a_wrong_text_is_refused(text, message):
 
 
 def test_a_horizon_of_no_edits_is_refused_in_the_configuration():
-    with pytest.raises(RlnasError, match="space.horizon is 0, expected a number at least 1"):
+    with pytest.raises(RlnasError, match=r"space\.horizon is 0, expected a number at least 1"):
         build_space_config({"name": "evonet", "horizon": 0})
 
 
