@@ -42,7 +42,8 @@ from benchmarks.synthetic import TABLES, synthetic_space
 from rlnas.cli import CONF
 from rlnas.config.build import build_config
 from rlnas.config.plain_data import to_dict
-from rlnas.config.schema import ControllerConfig, NasBenchMacroConfig
+from rlnas.config.schema import ControllerConfig
+from rlnas.config.spaces import NasBenchMacroConfig
 from rlnas.files import write_json, write_text
 from rlnas.spaces import TableSpace
 from rlnas.tabular import read_benchmark

@@ -25,7 +25,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv
 
 import rlnas
 from benchmarks.machine import describe
-from rlnas.config.schema import NasBenchMacroConfig
+from rlnas.config.spaces import NasBenchMacroConfig
 from rlnas.runs.environment import read_environment
 from rlnas.tabular import read_benchmark
 

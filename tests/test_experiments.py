@@ -92,6 +92,8 @@ def shrunken_space(experiment: str) -> list[str]:
         return ["space.layers=3"]
     if experiment.startswith(("nasnet", "darts")):
         return ["space.cells=3"]
+    if experiment.startswith("evonet"):
+        return ["space.max_layers=3"]
     if experiment.startswith("hierarchical"):
         return ["space.motifs=2", "space.cell_nodes=3"]
     return []

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 import torch
 from torch import Tensor, nn
 
-from rlnas.children.layers import BatchNorm, MaxPool, RingConv
+from rlnas.children.layers import BatchNorm, MaxPool, PointConv, RingConv
 from rlnas.networks.graph import Graph, Node
 from rlnas.networks.operators import Stage, stages
 from rlnas.seeding import torch_stream
@@ -113,9 +113,10 @@ def _layer(stage: Stage, channels: int, out: int, stride: tuple[int, int], track
         groups = channels if stage.kind == "depthwise" else 1
         if stage.centre != (0, 0):
             return RingConv(channels, out, stage.kernel, stage.centre, stride, stage.dilation, groups)
+        kind = PointConv if stage.kernel == (1, 1) and stride != (1, 1) else nn.Conv2d
         # skip_init: torch's initialisation would draw from the global generator
         conv: nn.Module = nn.utils.skip_init(
-            nn.Conv2d, channels, out, stage.kernel, stride, padding, stage.dilation, groups, bias=False
+            kind, channels, out, stage.kernel, stride, padding, stage.dilation, groups, bias=False
         )
         return conv
     if stage.kind == "avg_pool":

@@ -9,15 +9,8 @@ from omegaconf.errors import ConfigKeyError
 from omegaconf.errors import OmegaConfBaseException as OmegaConfBaseException  # rlnas.cli takes it from here
 
 from rlnas.config.ranges import check_ranges
-from rlnas.config.schema import (
-    NAMED_GROUPS,
-    Config,
-    NasBenchMacroConfig,
-    NasrlBenchConfig,
-    OwnConfig,
-    ProgramConfig,
-    TableConfig,
-)
+from rlnas.config.schema import NAMED_GROUPS, Config, OwnConfig
+from rlnas.config.spaces import NasBenchMacroConfig, NasrlBenchConfig, ProgramConfig, TableConfig
 from rlnas.errors import RlnasError
 
 T = TypeVar("T")

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from rlnas.config.composed import read_composed
-from rlnas.config.schema import SPACE_CONFIGS
+from rlnas.config.spaces import SPACE_CONFIGS
 from rlnas.errors import RlnasError
 
 PACKAGE = Path(__file__).resolve().parents[1]

@@ -22,10 +22,10 @@ STARTS = ("random", "trivial")
 class Evolution:
     """Proposes mutations of tournament winners: the best of `sample` drawn without replacement from the `population`.
 
-    Until the population is full, architectures are random; with start="trivial" they all are the space's trivial one,
-    such as the empty program (Real et al. 2020, section 3.2). A batch that would overfill it drops the oldest at once.
-    A mutation changes one decision (`Space.mutate`). Deviation from the paper: a mutation never returns its parent.
-    An individual keeps its first value even after the shared weights change; aging removes it.
+    Until the population is full, architectures are random (`Space.initial`); with start="trivial" they all are the
+    space's trivial one, such as the empty program (Real et al. 2020, section 3.2). A batch that would overfill it drops
+    the oldest at once. A mutation changes one decision (`Space.mutate`). Deviation from the paper: a mutation never
+    returns its parent. An individual keeps its first value even after the shared weights change; aging removes it.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class Evolution:
 
     def _offspring(self) -> Architecture:
         if len(self.population) < (self.population.maxlen or 0):
-            return self.space.sample(self.rng) if self.first is None else self.first
+            return self.space.initial(self.rng) if self.first is None else self.first
         drawn = self.rng.choice(len(self.population), size=self.tournament, replace=False)
         parent, _ = max((self.population[index] for index in drawn), key=lambda member: member[1])
         return self.space.mutate(parent, self.rng)

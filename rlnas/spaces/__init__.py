@@ -5,8 +5,10 @@ from dataclasses import asdict
 from typing import Any
 
 from rlnas.config.own import make_own
-from rlnas.config.schema import (
+from rlnas.config.schema import OwnConfig
+from rlnas.config.spaces import (
     DartsConfig,
+    EvonetConfig,
     GeneticCnnConfig,
     HierarchicalConfig,
     NasBenchMacroConfig,
@@ -14,7 +16,6 @@ from rlnas.config.schema import (
     NasrlBenchConfig,
     NasrlConfig,
     NasrlFactoredConfig,
-    OwnConfig,
     ProgramConfig,
     TableConfig,
 )
@@ -23,6 +24,7 @@ from rlnas.spaces.base import Architecture, Space
 from rlnas.spaces.cells import CellSpace
 from rlnas.spaces.chain import ChainSpace
 from rlnas.spaces.darts import DartsSpace
+from rlnas.spaces.evonet import EvonetSpace
 from rlnas.spaces.genetic_cnn import GeneticCnnSpace
 from rlnas.spaces.growing import GrowingSpace, growing
 from rlnas.spaces.hierarchical import HierarchicalSpace
@@ -44,6 +46,7 @@ __all__ = [
     "GeneticCnnSpace",
     "HierarchicalSpace",
     "GrowingSpace",
+    "EvonetSpace",
     "IndependentSpace",
     "NasnetSpace",
     "NasrlBenchSpace",
@@ -99,6 +102,7 @@ SPACES: dict[type[Any], Callable[[Any], Space]] = {
     DartsConfig: lambda config: DartsSpace(**_options(config)),
     GeneticCnnConfig: lambda config: GeneticCnnSpace(**_options(config)),
     HierarchicalConfig: lambda config: HierarchicalSpace(**_options(config)),
+    EvonetConfig: lambda config: EvonetSpace(**_options(config)),
     TableConfig: _table,
     NasBenchMacroConfig: _table,
     NasrlBenchConfig: lambda config: NasrlBenchSpace(**_options(config)),

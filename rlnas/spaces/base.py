@@ -111,6 +111,10 @@ class Space(ABC):
         """Return the architecture with which a search that starts from nothing begins; None if the space has none."""
         return None
 
+    def initial(self, rng: np.random.Generator) -> Architecture:
+        """Sample an architecture of the first population of an evolution; `sample` by default."""
+        return self.sample(rng)
+
     def mutate(self, architecture: Architecture, rng: np.random.Generator) -> Architecture:
         """Return another architecture: one open choice, drawn uniformly, is set to another legal value.
 

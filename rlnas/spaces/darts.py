@@ -6,7 +6,7 @@ to search it, not part of the space.
 
 from collections.abc import Sequence
 
-from rlnas.config.schema import DartsConfig
+from rlnas.config.spaces import DartsConfig
 from rlnas.spaces.cells import CellSpace
 
 DEFAULTS = DartsConfig()

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from rlnas.config.schema import GeneticCnnConfig
+from rlnas.config.spaces import GeneticCnnConfig
 from rlnas.errors import RlnasError
 from rlnas.networks.graph import INPUT, Graph, GraphBuilder
 from rlnas.spaces.diagram import Arrow, Box, Diagram

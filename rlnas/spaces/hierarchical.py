@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from rlnas.config.schema import HierarchicalConfig
+from rlnas.config.spaces import HierarchicalConfig
 from rlnas.errors import RlnasError
 from rlnas.networks.graph import INPUT, Graph, GraphBuilder
 from rlnas.networks.operators import stages

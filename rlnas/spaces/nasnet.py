@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from rlnas.config.schema import NasnetConfig
+from rlnas.config.spaces import NasnetConfig
 from rlnas.spaces.cells import CellSpace
 
 DEFAULTS = NasnetConfig()

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from copy import copy
 from functools import cached_property
 
-from rlnas.config.schema import NasrlConfig
+from rlnas.config.spaces import NasrlConfig
 from rlnas.errors import RlnasError
 from rlnas.networks.graph import INPUT, Graph, GraphBuilder
 from rlnas.networks.operators import check_choosable, kernel_of

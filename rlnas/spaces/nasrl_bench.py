@@ -1,6 +1,6 @@
 """The space of nasrl_bench: a small nasrl space, of which every architecture was trained alone."""
 
-from rlnas.config.schema import NasrlBenchConfig
+from rlnas.config.spaces import NasrlBenchConfig
 from rlnas.errors import RlnasError
 from rlnas.spaces.nasrl import NasrlSpace
 from rlnas.tabular import read_nasrl_bench

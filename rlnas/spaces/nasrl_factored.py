@@ -4,7 +4,7 @@ import math
 import re
 from collections.abc import Sequence
 
-from rlnas.config.schema import NasrlFactoredConfig
+from rlnas.config.spaces import NasrlFactoredConfig
 from rlnas.errors import RlnasError
 from rlnas.networks.graph import INPUT, Graph, GraphBuilder
 from rlnas.spaces.base import Space

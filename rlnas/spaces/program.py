@@ -6,7 +6,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from rlnas.config.schema import ProgramConfig
+from rlnas.config.spaces import ProgramConfig
 from rlnas.errors import RlnasError
 from rlnas.programs import OPERATIONS, Instruction, Memory, Operation, Program, listing, parse, text
 from rlnas.programs.handmade import linear, two_layer

@@ -1,6 +1,6 @@
 """Tabular benchmarks: all architectures of a space with measured values. Does not import torch."""
 
-from rlnas.config.schema import NasBenchMacroConfig, TableConfig
+from rlnas.config.spaces import NasBenchMacroConfig, TableConfig
 from rlnas.tabular.benchmark import Benchmark
 from rlnas.tabular.nas_bench_macro import read_nas_bench_macro
 from rlnas.tabular.nasrl_bench import read_nasrl_bench

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rlnas.config.schema import TableConfig
+from rlnas.config.spaces import TableConfig
 from rlnas.errors import RlnasError
 from rlnas.files import expand
 from rlnas.tabular.benchmark import Benchmark

@@ -13,20 +13,30 @@ import rlnas
 from rlnas.children.network import Noise, apply, run, run_merged
 from rlnas.children.weights import Weights
 from rlnas.config.build import build_config
-from rlnas.config.schema import SPACE_CONFIGS
+from rlnas.config.spaces import SPACE_CONFIGS
 from rlnas.errors import RlnasError
 from rlnas.networks.graph import Graph, Node
 from rlnas.networks.merge import merge
-from rlnas.spaces import ChainSpace, DartsSpace, NasnetSpace, NasrlFactoredSpace, NasrlSpace, make_space
+from rlnas.spaces import (
+    ChainSpace,
+    DartsSpace,
+    EvonetSpace,
+    NasnetSpace,
+    NasrlFactoredSpace,
+    NasrlSpace,
+    Space,
+    make_space,
+)
 
 RATE = 0.25
-SPACES: dict[str, ChainSpace] = {
+SPACES: dict[str, Space] = {
     "sum": NasrlSpace(6, ("conv3x3", "identity", "max_pool3x3"), filters=4, reductions=2),
     "concat": NasrlSpace(6, ("conv3x3", "identity"), filters=4, reductions=1, widen=2, merge="concat"),
     "projection": NasrlSpace(6, ("conv3x3", "identity"), filters=4, reductions=2, sharing="projection"),
     "kernel": NasrlSpace(
         6, ("conv3x3", "conv5x5", "max_pool3x3"), filters=4, reductions=1, merge="concat", sharing="kernel"
     ),
+    "open": EvonetSpace(16, slots=4, max_layers=4, kernels=(1, 3), channels=(3, 4), filters=4),
     "factored": NasrlFactoredSpace(5, (1, 3), (1, 3), (3, 4)),
     "factored, strided": NasrlFactoredSpace(5, (1, 3), (3,), (3, 4), (1, 2), (1, 2)),
 }
@@ -35,11 +45,19 @@ BYPASSED = [name for name, space in SPACES.items() if space.has_bypass]
 CONVOLVED = [name for name, space in SPACES.items() if not space.has_bypass]
 
 
-def skips(space: ChainSpace, architecture) -> int:
+def skips(space: Space, architecture) -> int:
+    if isinstance(space, EvonetSpace):
+        return len(architecture.skips)
+    assert isinstance(space, ChainSpace)
     return sum(len(sources) for _, sources in space.split(architecture))
 
 
-def graphs_of(space: ChainSpace, count: int = 12) -> list[Graph]:
+def operators(space: Space) -> set[str]:
+    """Names of the operators of a layer, as words of its weight key."""
+    return set(space.feature_values("operator") or ())
+
+
+def graphs_of(space: Space, count: int = 12) -> list[Graph]:
     """Networks of random architectures that have skips."""
     rng = np.random.default_rng(0)
     drawn = [space.sample(rng) for _ in range(3 * count)]
@@ -117,12 +135,12 @@ def within_operator(graph: Graph, node: Node) -> bool:
     return all("/raw_" in (graph.nodes[source].key or "") for source in node.inputs)
 
 
-def passes_operator(graph: Graph, node: Node, layer: int, space: ChainSpace) -> bool:
+def passes_operator(graph: Graph, node: Node, layer: int, space: Space) -> bool:
     """Whether this input of a join of `layer` passes through an operator of that layer."""
     while node.operator == "raw_conv1x1":  # the projection of merge=concat
         node = graph.nodes[node.inputs[0]]
     words = {node.operator.removeprefix("projected_"), *(node.key or "").split("/")}
-    return node.layer == layer and not words.isdisjoint(space.operators)
+    return node.layer == layer and not words.isdisjoint(operators(space))
 
 
 @pytest.mark.parametrize("place", [0, 1, 2])

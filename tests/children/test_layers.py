@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from rlnas.children.layers import BatchNorm, MaxPool, RingConv, _together
+from rlnas.children.layers import BatchNorm, MaxPool, PointConv, RingConv, _together
 from rlnas.children.weights import build_operator
 
 LAST = torch.channels_last
@@ -219,3 +219,25 @@ def test_a_ring_and_its_centre_are_the_whole_convolution(kernel, centre, stride,
     torch.testing.assert_close(ring.weight.grad, whole.grad[:, :, outside])
     assert ring.weight.numel() == whole.numel() - inner.numel()
     assert list(ring.state_dict()) == ["weight"]
+
+
+@pytest.mark.parametrize("channels", [3, 4, 6, 16])
+@pytest.mark.parametrize("stride", [(2, 2), (1, 2), (3, 1)])
+@pytest.mark.parametrize("layout", [torch.channels_last, torch.contiguous_format])
+def test_a_strided_point_convolution_is_torchs_and_survives_its_backward_pass(channels, stride, layout):
+    """torch's own writes out of bounds for few channels in channels_last; the expectation is contiguous."""
+    conv = build_operator("raw_conv1x1", channels, 32, stride, track_statistics=False)[0]
+    assert isinstance(conv, PointConv)
+    torch.nn.init.normal_(conv.weight, generator=torch.Generator().manual_seed(0))
+    x = torch.randn(64, channels, 9, 16, generator=torch.Generator().manual_seed(1))
+    ours = x.clone(memory_format=layout).requires_grad_()
+    theirs = x.double().requires_grad_()
+    weight = conv.weight.detach().double().requires_grad_()
+    found, expected = conv(ours), F.conv2d(theirs, weight, stride=stride)
+    upstream = torch.randn(found.shape, generator=torch.Generator().manual_seed(2))
+    found.backward(upstream)
+    expected.backward(upstream.double())
+    torch.testing.assert_close(found.double(), expected, rtol=1e-4, atol=1e-4)
+    assert ours.grad is not None
+    torch.testing.assert_close(ours.grad.double(), theirs.grad, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(conv.weight.grad.double(), weight.grad, rtol=1e-3, atol=1e-3)

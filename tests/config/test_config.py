@@ -15,14 +15,12 @@ from rlnas.config.schema import (
     EVALUATOR_CONFIGS,
     NAMED_GROUPS,
     OPEN_GROUPS,
-    SPACE_CONFIGS,
     Config,
-    NasrlConfig,
-    NasrlFactoredConfig,
     OwnConfig,
     SharedWeightsConfig,
     StandaloneConfig,
 )
+from rlnas.config.spaces import SPACE_CONFIGS, NasrlConfig, NasrlFactoredConfig
 from rlnas.errors import RlnasError
 
 

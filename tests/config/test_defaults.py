@@ -6,6 +6,7 @@ import inspect
 from functools import lru_cache
 from typing import Any
 
+import numpy as np
 import pytest
 from omegaconf import OmegaConf
 
@@ -14,11 +15,13 @@ from rlnas.cli import CONF, _compose
 from rlnas.config.build import build_config, build_space_config
 from rlnas.config.plain_data import to_dict
 from rlnas.config.presets import space_options
-from rlnas.config.schema import EVALUATOR_CONFIGS, NAMED_GROUPS, SPACE_CONFIGS, Config, GrowConfig, OwnConfig
+from rlnas.config.schema import EVALUATOR_CONFIGS, NAMED_GROUPS, Config, OwnConfig
+from rlnas.config.spaces import SPACE_CONFIGS, GrowConfig
 from rlnas.controllers.lstm_policy import LstmPolicy
 from rlnas.controllers.make import ALGORITHMS, STRATEGIES
 from rlnas.spaces import (
     DartsSpace,
+    EvonetSpace,
     GeneticCnnSpace,
     HierarchicalSpace,
     NasnetSpace,
@@ -36,6 +39,7 @@ NETWORK_SPACES = {
     "nasnet": NasnetSpace,
     "darts": DartsSpace,
     "genetic_cnn": GeneticCnnSpace,
+    "evonet": EvonetSpace,
     "hierarchical": HierarchicalSpace,
 }
 TABLES = ("table", "nas_bench_macro")
@@ -138,10 +142,10 @@ def test_make_space_is_the_option_of_its_name(name):
     again = NETWORK_SPACES[composed.name](
         **{key: value for key, value in dataclasses.asdict(composed).items() if key not in ("name", "grow")}
     )
-    rank = made.size // 3
-    assert made.text(made.unrank(rank)) == again.text(again.unrank(rank))
+    one, other = (space.sample(np.random.default_rng(0)) for space in (made, again))
+    assert made.text(one) == again.text(other)
     sizes = {"image_channels": 3, "image_size": 32, "classes": 10}
-    assert made.graph(made.unrank(rank), **sizes) == again.graph(again.unrank(rank), **sizes)
+    assert made.graph(one, **sizes) == again.graph(other, **sizes)
 
 
 @pytest.mark.parametrize("name", PRESETS)

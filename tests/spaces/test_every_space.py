@@ -12,7 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from rlnas.children.network import run, run_merged
 from rlnas.children.weights import Weights
-from rlnas.config.schema import SPACE_CONFIGS
+from rlnas.config.spaces import SPACE_CONFIGS
 from rlnas.envs import NASEnv
 from rlnas.networks.graph import INPUT, Graph, cost
 from rlnas.networks.merge import merge

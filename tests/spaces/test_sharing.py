@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rlnas.config.schema import NasrlConfig
+from rlnas.config.spaces import NasrlConfig
 from rlnas.errors import RlnasError
 from rlnas.networks.graph import Graph, cost
 from rlnas.spaces import NasrlFactoredSpace, NasrlSpace

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from rlnas.config.schema import NasrlConfig, NasrlFactoredConfig
+from rlnas.config.spaces import NasrlConfig, NasrlFactoredConfig
 from rlnas.errors import RlnasError
 from rlnas.networks.operators import ENAS_OPERATORS
 from rlnas.spaces import NasrlFactoredSpace, NasrlSpace, make_space

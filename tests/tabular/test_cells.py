@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rlnas.config.schema import TableConfig
+from rlnas.config.spaces import TableConfig
 from rlnas.errors import RlnasError
 from rlnas.spaces import make_space
 from rlnas.tabular import Benchmark, read_benchmark

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rlnas.config.schema import NasBenchMacroConfig
+from rlnas.config.spaces import NasBenchMacroConfig
 from rlnas.errors import RlnasError
 from rlnas.spaces import make_space
 from rlnas.tabular.nas_bench_macro import network

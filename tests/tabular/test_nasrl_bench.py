@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from benchmarks.nasrl_bench import noise
-from rlnas.config.schema import NasrlBenchConfig
+from rlnas.config.spaces import NasrlBenchConfig
 from rlnas.errors import RlnasError
 from rlnas.spaces import make_space
 from rlnas.spaces.networks import Networks

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rlnas.config.schema import TableConfig
+from rlnas.config.spaces import TableConfig
 from rlnas.errors import RlnasError
 from rlnas.tabular import read_benchmark
 
