@@ -171,6 +171,7 @@ def test_a_run_with_a_deeper_final_network(tmp_path: Path) -> None:
     best, run = result(folder)["best"], load_run(folder)
     assert len(best["architecture"].split()) == 3
     assert best["final_architecture"] == deeper_of(best["architecture"])
+    assert best["final_architecture"] in (folder / "report.html").read_text(encoding="utf-8")
     child = rlnas.load_child(folder)
     assert run.graph == child.graph
     assert {node.layer for node in child.graph.nodes} == set(range(7))

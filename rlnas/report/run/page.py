@@ -54,6 +54,7 @@ def write_page(
         shared_weights=run.shares_weights,
         gap=gap,
         architecture=(run.best or {}).get("architecture"),
+        final_architecture=(run.best or {}).get("final_architecture"),
         drawing=_drawing(*drawing) if drawing else None,
         control_plots=groups.pop(CONTROLS, []),
         controls=alone.section(run),
