@@ -1,12 +1,20 @@
 """Configurations of earlier versions in today's terms, so that their runs can be compared with new ones."""
 
+from dataclasses import asdict
 from typing import Any
+
+from rlnas.config.schema import GrowConfig
 
 # options that came later, with the value that means as before
 LATER: dict[str, dict[str, Any]] = {
     "child": {"average_epochs": 0.0},
     "search": {"sampling": "controller", "warmup_sampling": "uniform"},
     "select": {"halving": 1, "last_seeds": 1},
+    "retrain": {"drop_path_schedule": "constant", "auxiliary": 0.0},
+}
+LATER_OF_SPACES: dict[str, dict[str, Any]] = {
+    "nasrl": {"sharing": "operator", "grow": asdict(GrowConfig())},
+    "nasrl_factored": {"grow": asdict(GrowConfig())},
 }
 
 
@@ -26,8 +34,8 @@ def modernized(settings: dict[str, Any]) -> dict[str, Any]:
     if isinstance(evaluator, dict) and evaluator.get("name") == "tabular":
         found["evaluator"] = {"name": "tabular"}  # earlier it had the options of shared weights
     space = found.get("space")
-    if isinstance(space, dict) and space.get("name") == "nasrl":
-        found["space"] = {"sharing": "operator", **space}
+    if isinstance(space, dict):
+        found["space"] = {**LATER_OF_SPACES.get(str(space.get("name")), {}), **space}
     for group, values in LATER.items():
         if isinstance(found.get(group), dict):
             found[group] = {**values, **found[group]}

@@ -88,8 +88,9 @@ def final_space(config: Config, space: Space) -> Space:
     """
     if not config.retrain.space:
         return space.standalone
-    final = make_space(final_config(config)).standalone
+    built = final_config(config)
     try:
+        final = make_space(built).standalone
         space.check_transfer(final)
     except RlnasError as error:
         raise RlnasError(f"retrain.space={config.retrain.space} does not go with the search: {error}") from None

@@ -43,6 +43,8 @@ def tell_result(folder: RunFolder, result: dict[str, Any], data: ImageData | Non
     """Print the found architecture and its scores."""
     say, best, table = folder.progress.say, result["best"], result.get("table")
     say(f"found: {best['architecture']}")
+    if "final_architecture" in best:
+        say(f"as the final network: {best['final_architecture']}")
     if best["params"] is not None and best["flops"] is not None:
         say(f"parameters {best['params']:,}, FLOPs {best['flops']:,}")
     if table:

@@ -99,6 +99,12 @@ def test_what_the_shared_weights_share_is_no_other_space_but_tells_groups_apart(
     assert list(group_runs(runs)) == ["ppo sharing=kernel", "ppo sharing=operator"]
 
 
+def test_growth_is_no_other_space_but_tells_groups_apart(run):
+    runs = [run(score=None, settings={"space.grow.start": start}) for start in (0, 2)]
+    check_same_task(runs)
+    assert list(group_runs(runs)) == ["ppo start=0", "ppo start=2"]
+
+
 @pytest.mark.parametrize(
     ("one", "other", "values"),
     [

@@ -12,10 +12,10 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from rlnas.config.schema import Config
+from rlnas.config.schema import SPACE_CONFIGS, Config
 from rlnas.report import write_report
 from rlnas.report.comparison import write_comparison
-from rlnas.runs.older import LATER, modernized
+from rlnas.runs.older import LATER, LATER_OF_SPACES, modernized
 from rlnas.runs.reader import load_run
 
 OLD = Path(__file__).parent / "old_runs"
@@ -112,9 +112,13 @@ def test_the_reward_of_an_old_run_is_an_objective(reward: dict[str, Any], terms:
         "seed": 3,
     }
     assert "shape" in settings["reward"]
-    assert modernized({"space": {"name": "nasrl"}})["space"] == {"name": "nasrl", "sharing": "operator"}
-    for space in ({"name": "nasrl", "sharing": "kernel"}, {"name": "nasrl_factored"}):
+    grow = {"grow": {"start": 0, "step": 2, "every": 1600}}
+    assert modernized({"space": {"name": "nasrl"}})["space"] == {"name": "nasrl", "sharing": "operator", **grow}
+    assert modernized({"space": {"name": "nasrl_factored"}})["space"] == {"name": "nasrl_factored", **grow}
+    for space in ({"name": "nasrl", "sharing": "kernel", "grow": {"start": 2}}, {"name": "table"}):
         assert modernized({"space": space})["space"] == space
+    for name, values in LATER_OF_SPACES.items():
+        assert values.items() <= dataclasses.asdict(SPACE_CONFIGS[name]()).items()
     new = {"objective": {"terms": {"mine": 1.0}}, "reward": {"scale": "rank"}}
     assert modernized(new) == new
     assert modernized({"select": {"finalists": 3}}) == {"select": {"halving": 1, "last_seeds": 1, "finalists": 3}}

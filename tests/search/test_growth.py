@@ -30,9 +30,7 @@ CONTROLLERS = {
     "maskable_ppo": ControllerConfig(algorithm="maskable_ppo", episodes=5, params={"n_epochs": 2}),
     "recurrent_ppo": ControllerConfig(algorithm="recurrent_ppo", policy="MlpLstmPolicy", episodes=5),
 }
-every_controller = pytest.mark.parametrize(
-    "name", by_default(CONTROLLERS, "random", "evolution", "ppo", "reinforce", "dqn")
-)
+every_controller = pytest.mark.parametrize("name", by_default(CONTROLLERS, "random", "evolution", "ppo", "reinforce"))
 SCHEDULE = [2] * 15 + [4] * 15 + [5] * 10  # start 2, step 2, every 15
 
 

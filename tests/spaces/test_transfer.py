@@ -134,6 +134,12 @@ def test_the_final_space_takes_more_layers_and_more_filters() -> None:
             r"layers=6 repeats each layer, and with it the strides that the search may choose",
         ),
         ("nasrl", {"layers": 4, "grow": {"start": 2, "every": 10}}, {"layers": 8}, r"changes the depths through which"),
+        (
+            "nasrl_factored",
+            {"layers": 3},
+            {"heights": [2]},
+            r"retrain.space={'heights': \[2\]} does not go with the search: space.heights and space.widths must be odd",
+        ),
         ("nasrl", {"layers": 4}, {"grow": {"start": 2}}, r"it changes what there is to choose"),
     ],
 )
@@ -171,6 +177,7 @@ def test_a_run_with_a_deeper_final_network(tmp_path: Path) -> None:
     best, run = result(folder)["best"], load_run(folder)
     assert len(best["architecture"].split()) == 3
     assert best["final_architecture"] == deeper_of(best["architecture"])
+    assert best["final_architecture"] in (folder / "report.html").read_text(encoding="utf-8")
     child = rlnas.load_child(folder)
     assert run.graph == child.graph
     assert {node.layer for node in child.graph.nodes} == set(range(7))

@@ -29,6 +29,7 @@ FREE_GROUPS = ("execution", "budget", "hydra")
 AFTER_THE_SEARCH = ("select", "retrain")  # of no effect over a table
 AUGMENTATION = ("crop", "flip", "cutout")  # of the training images: no other data
 SHARING = ("sharing",)  # of the shared weights: no other architectures
+GROWTH = "space.grow."  # how a search goes through the depths of a space
 
 
 def group_runs(runs: Sequence[Run]) -> dict[str, list[Run]]:
@@ -136,7 +137,11 @@ def _check_same(what: str, names: Sequence[str], prefix: str) -> None:
 def _group(run: Run, name: str) -> dict[str, Any]:
     """The options of one group of the configuration that matter to the search."""
     keys = {key: value for key, value in searched(run).items() if key.split(".")[0] == name}
-    return {key: value for key, value in keys.items() if key.split(".")[-1] not in AUGMENTATION + SHARING}
+    return {
+        key: value
+        for key, value in keys.items()
+        if key.split(".")[-1] not in AUGMENTATION + SHARING and not key.startswith(GROWTH)
+    }
 
 
 def _table_name(run: Run) -> str:

@@ -55,6 +55,7 @@ def write_page(
         shared_weights=run.shares_weights,
         gap=gap,
         architecture=(run.best or {}).get("architecture"),
+        final_architecture=(run.best or {}).get("final_architecture"),
         drawing=_drawing(*drawing) if drawing else None,
         parts=[inline(svg, name, title, _own_width(svg)) for name, title, svg in parts],
         control_plots=groups.pop(CONTROLS, []),
