@@ -84,7 +84,7 @@ class Packed:
                 continue
             for position, source in enumerate(node.inputs):
                 has = [self._joins(member.graph, node.layer, self.whole.nodes[source].layer) for member in self.members]
-                if position != node.own and not all(has):
+                if position not in node.own and not all(has):
                     values = torch.tensor(has, dtype=torch.float32).repeat_interleave(node.channels)
                     masks[index, position] = values.view(1, -1, 1, 1)
         return masks
