@@ -85,7 +85,10 @@ def test_every_file_opens_with_the_command_that_uses_it(path: Path) -> None:
 @pytest.mark.parametrize("experiment", NETWORKS)
 def test_every_experiment_runs_shrunken(experiment: str, tmp_path: Path) -> None:
     shrunken = [item for item in SHRUNKEN if not experiment.endswith("_digits") or "when_missing" not in item]
-    shrunken += ["space.cells=3", "space.filters=2"] if experiment in CELLS else ["space.layers=3", "space.filters=4"]
+    if experiment in CELLS:  # the final network has more
+        shrunken += ["space.cells=3", "space.filters=2", "retrain.space.cells=4", "retrain.space.filters=3"]
+    else:
+        shrunken += ["space.layers=3", "space.filters=4"]
     folder = rlnas.run([f"+experiment={experiment}", *shrunken, f"hydra.run.dir={tmp_path}/run"])
     result = rlnas.load_result(folder)
     assert result["name"] == experiment
