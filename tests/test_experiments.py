@@ -91,7 +91,7 @@ def shrunken_space(experiment: str) -> list[str]:
     if experiment.startswith("nasrl"):
         return ["space.layers=3"]
     if experiment.startswith(("nasnet", "darts")):
-        return ["space.cells=3"]
+        return ["space.cells=3", "retrain.space.cells=4", "retrain.space.filters=3"]  # the final network has more
     if experiment.startswith("evonet"):
         return ["space.max_layers=3"]
     if experiment.startswith("hierarchical"):
