@@ -86,7 +86,7 @@ class GeneticCnnConfig:
 
     name: str = "genetic_cnn"
     nodes: list[int] = field(default_factory=lambda: [3, 4, 5])
-    filters: int = ranged(16, 1, 4096)
+    filters: int = ranged(8, 1, 4096)
     widen: int = ranged(2, 1, 4)
     kernel: int = ranged(3, 1, 11)
     stem_stride: int = ranged(1, 1, 4)

@@ -319,3 +319,10 @@ def test_and_this_is_said_before_any_training(tmp_path):
     with pytest.raises(RlnasError, match="1x1 pixel after stage 2"):
         rlnas.run([*given, f"hydra.run.dir={tmp_path}/run"])
     assert not (tmp_path / "run" / "history.csv").exists()
+
+
+@pytest.mark.parametrize("group", ["child", "retrain"])
+def test_drop_path_is_refused(group, tmp_path):
+    given = ["space=genetic_cnn", "data.limit=100", "progress=off", f"hydra.run.dir={tmp_path}/run"]
+    with pytest.raises(RlnasError, match=rf"{group}.drop_path=0.3 .*space=genetic_cnn no path leads past an operator"):
+        rlnas.run([*given, f"{group}.drop_path=0.3"])

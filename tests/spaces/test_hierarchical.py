@@ -375,3 +375,9 @@ def test_a_map_of_one_pixel_cannot_be_reduced(tmp_path):
     with pytest.raises(RlnasError, match=r"1x1 pixel after cell 4 .* Choose a smaller space.reductions"):
         rlnas.run([*given, f"hydra.run.dir={tmp_path}/run"])
     assert not (tmp_path / "run" / "history.csv").exists()
+
+
+def test_drop_path_is_refused_without_identities(tmp_path):
+    given = ["space=hierarchical", "space.primitives=[conv1x1]", "child.drop_path=0.3", "progress=off"]
+    with pytest.raises(RlnasError, match=r"child.drop_path=0.3 .*space=hierarchical no path leads past an operator"):
+        rlnas.run([*given, f"hydra.run.dir={tmp_path}/run"])
