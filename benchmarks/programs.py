@@ -1,6 +1,6 @@
 """Does evolution find a linear classifier and how to train it, from empty programs? And how fast are programs run?
 
-    python -m benchmarks.programs                                     five searches of 40,000 programs
+    python -m benchmarks.programs                                     five searches of 150,000 programs
     python -m benchmarks.programs --data cifar10 --features 16 --examples 200 200
     python -m benchmarks.programs --seeds 0 --programs 2000           a short look
 
@@ -45,7 +45,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", default="digits", choices=["digits", "cifar10"])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
-    parser.add_argument("--programs", type=int, default=40000, help="of a search")
+    parser.add_argument("--programs", type=int, default=150000, help="of a search")
     parser.add_argument("--features", type=int, default=8)
     parser.add_argument("--examples", type=int, nargs=2, default=[160, 80], help="for training and for validation")
     parser.add_argument("--margin", type=float, default=0.02, help="below logistic regression that still is a success")

@@ -11,13 +11,17 @@ from benchmarks import nasrl_bench
 from benchmarks.children import main as children
 from benchmarks.packed import Member, Packed, evaluate, train
 from benchmarks.plain import PlainChild, score
+from benchmarks.programs import plain
 from benchmarks.rivals import batches_of
 from benchmarks.sharing import main as sharing
 from rlnas.children.retrain import Retraining, accuracy
 from rlnas.children.supernet import Supernet
 from rlnas.config.schema import RetrainConfig, SharedWeightsConfig
 from rlnas.evaluators import SharedWeightsEvaluator
-from rlnas.spaces import NasrlSpace
+from rlnas.programs import logits_of
+from rlnas.programs.handmade import linear, two_layer
+from rlnas.spaces import NasrlSpace, ProgramSpace
+from tests.programs.small import gaussian_tasks
 
 
 @pytest.mark.parametrize("merge", ["sum", "concat"])
@@ -104,3 +108,10 @@ def test_the_ways_of_sharing_are_timed(capsys, monkeypatch):
     work = ("random", "mutated", "policy", "training")
     assert set(ratios) == {f"{one}_{form}" for one in work for form in ("projection", "kernel")}
     assert all(value > 0 for value in ratios.values())
+
+
+def test_the_plain_loop_over_instructions_gives_the_same_logits():
+    space, tasks = ProgramSpace(), gaussian_tasks(count=2, train=10, valid=6)
+    for program in (linear(1.0), two_layer(0.3, 0.3)):
+        wanted = logits_of(program, tasks, space.memory, seed=4)
+        np.testing.assert_allclose(plain(program, tasks, space, seed=4), wanted, rtol=1e-10)

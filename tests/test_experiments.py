@@ -32,7 +32,13 @@ GIVEN = {
 }
 # a table goes with options that train nothing, and networks with the others
 UNTRAINED = ["evaluator=tabular", "search=tabular"]
-ANYWHERE = ("space=yours", "space=nasrl_bench", "evaluator=yours", "search=untrained")  # as far as their options say
+ANYWHERE = (
+    "space=yours",
+    "space=nasrl_bench",
+    "evaluator=yours",
+    "search=untrained",
+    "search=untrained_large",
+)  # as far as their options say
 OF_PROGRAMS = tuple(option for option in OPTIONS if option.startswith(("space=program", "evaluator=program")))
 LOOKED_UP = (*(f"space={name}" for name in TABLES), *UNTRAINED)
 SHRUNKEN = [
@@ -113,6 +119,19 @@ def test_every_experiment_runs_shrunken(experiment: str, tmp_path: Path) -> None
     rlnas.load_child(folder)
 
 
+@pytest.mark.parametrize("experiment", PROGRAMS)
+def test_every_search_for_programs_runs_shrunken(experiment: str, tmp_path: Path) -> None:
+    few = ["data.limit=600", "data.when_missing=fallback"] if "cifar" in experiment else ["data.limit=600"]
+    few += ["evaluator.tasks=2", "evaluator.held_out_tasks=2", "evaluator.train_examples=20", "budget.rounds=1"]
+    few += ["search.architectures_per_round=30", "controller.params.population=20", "progress=off"]
+    folder = rlnas.run([f"+experiment={experiment}", *few, f"hydra.run.dir={tmp_path}/run"])
+    result = rlnas.load_result(folder)
+    assert result["name"] == experiment
+    assert 0 <= result["best"]["test_accuracy"] <= 1
+    assert result["verdict"]["text"]
+    assert (folder / "report.html").exists()
+
+
 def test_the_small_comparison_needs_no_data_and_knows_the_truth(tmp_path: Path) -> None:
     folder = rlnas.run(["+experiment=compare_small", "budget.architectures=30", f"hydra.run.dir={tmp_path}/run"])
     best = rlnas.load_result(folder)["best"]
@@ -155,7 +174,7 @@ def composed(*overrides: str) -> dict[str, Any]:
 FEW = [
     name if name in ("nasrl_cifar", "nas_bench_macro") else pytest.param(name, marks=pytest.mark.slow)
     for name in EXPERIMENTS
-    if name not in BENCH
+    if name not in (*BENCH, *PROGRAMS)
 ]
 
 
@@ -165,6 +184,10 @@ FEW = [
 def test_every_option_goes_with_every_experiment(experiment: str, option: str) -> None:
     """And wins over what the experiment chose for that axis."""
     group = option.partition("=")[0]
+    if option in OF_PROGRAMS:
+        with pytest.raises(RlnasError, match=r"does not go with .*program.*; set (evaluator|space)="):
+            build_config(_compose([f"+experiment={experiment}", option]))
+        return
     fits = (option in LOOKED_UP) == (experiment in TABLES) or option in ANYWHERE
     if group in ("space", "search", "evaluator") and not fits:
         with pytest.raises(RlnasError, match=r"set (evaluator=|search=)"):
@@ -175,7 +198,7 @@ def test_every_option_goes_with_every_experiment(experiment: str, option: str) -
         if experiment in TABLES:
             pytest.skip("a table has no shared weights to predict from")
         extra = ["evaluator=surrogate"]
-    if option == "search=untrained":
+    if option in ("search=untrained", "search=untrained_large"):
         extra = ["space=nas_bench_macro", "evaluator=tabular"] if experiment in TABLES else ["evaluator=standalone"]
     if option in LOOKED_UP:
         extra = [item for item in ("space=nas_bench_macro", *UNTRAINED) if not item.startswith(group)]

@@ -7,7 +7,7 @@ def linear(rate: float) -> Program:
     """Return a linear classifier without bias; v1 holds its weights, which start at zero. rate: the learning rate."""
     return parse(
         f"setup: s2={rate!r} | predict: s1=dot(v0,v1) | "
-        "learn: s3=sub(s0,s1); s3=mul(s3,s2); v2=scale(s3,v0); v1=add(v1,v2)"
+        "learn: s0=sub(s0,s1); s0=mul(s0,s2); v2=scale(s0,v0); v1=add(v1,v2)"
     )
 
 
@@ -20,6 +20,6 @@ def two_layer(rate: float, spread: float) -> Program:
     return parse(
         f"setup: s2={rate!r}; m0=gauss({spread!r}); v1=gauss({spread!r}) | "
         "predict: v2=matvec(m0,v0); v3=heaviside(v2); v2=mul(v3,v2); s1=dot(v2,v1) | "
-        "learn: s3=sub(s0,s1); s3=mul(s3,s2); v3=mul(v3,v1); v3=scale(s3,v3); "
-        "v2=scale(s3,v2); v1=add(v1,v2); m1=outer(v3,v0); m0=add(m0,m1)"
+        "learn: s0=sub(s0,s1); s0=mul(s0,s2); v3=mul(v3,v1); v3=scale(s0,v3); "
+        "v2=scale(s0,v2); v1=add(v1,v2); m1=outer(v3,v0); m0=add(m0,m1)"
     )

@@ -166,6 +166,7 @@ def _compiled(placed: Placed, memory: Memory, features: int, seed: int) -> Step:
     place, one = placed
     first = {"s": 0, "v": memory.scalars, "m": memory.scalars + memory.vectors}
     rule = one.rule
+    assert all(address < memory.of(kind) for kind, address in (*one.reads, one.writes)), (one, memory)
     output = first[rule.output] + one.output
     operands = [first[kind] + address for kind, address in zip(rule.inputs, one.inputs, strict=True)]
     compute = rule.compute

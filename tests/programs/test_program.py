@@ -8,7 +8,7 @@ from rlnas.programs.handmade import linear, two_layer
 from rlnas.programs.liveness import live
 
 EMPTY = "setup: | predict: | learn:"
-LINEAR = "setup: s2=0.1 | predict: s1=dot(v0,v1) | learn: s3=sub(s0,s1); s3=mul(s3,s2); v2=scale(s3,v0); v1=add(v1,v2)"
+LINEAR = "setup: s2=0.1 | predict: s1=dot(v0,v1) | learn: s0=sub(s0,s1); s0=mul(s0,s2); v2=scale(s0,v0); v1=add(v1,v2)"
 
 
 @pytest.mark.parametrize(
