@@ -1,7 +1,7 @@
 """What do inherited weights add in the open space, and what does evolution add to random edits?
 
     python -m benchmarks.inheritance
-    python -m benchmarks.inheritance --seeds 2 --rounds 3 --out outputs/inheritance
+    python -m benchmarks.inheritance --seeds 2 --rounds 8 --out outputs/inheritance
 
 Three searches of `+experiment=evonet_digits` for each seed, with equally many training steps, batches and scored
 architectures: evolution from the trivial network with inherited weights; the same without (`space.inherit=false`: no
@@ -32,7 +32,10 @@ ARMS: dict[str, tuple[str, ...]] = {
     "random edits": ("controller=random",),
 }
 VALUES = {"search_accuracy": "with the weights of the search", "valid_accuracy": "trained alone"}
-FEW = (  # one network is chosen by its score and trained
+FEW = (  # nothing but the search, and one network of its history that is trained
+    "search.random_control=0",
+    "select.from_policy=0",
+    "select.from_history=10",
     "select.finalists=1",
     "select.references=0",
     "select.controls=0",
@@ -44,8 +47,8 @@ FEW = (  # one network is chosen by its score and trained
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=5, help="at least 2")
-    parser.add_argument("--rounds", type=int, default=12, help="of each search, of two epochs and 40 architectures")
-    parser.add_argument("--epochs", type=int, default=5, help="of training the network found alone, at least 1")
+    parser.add_argument("--rounds", type=int, default=6, help="of each search, of two epochs and 40 architectures")
+    parser.add_argument("--epochs", type=int, default=10, help="of training the network found alone, at least 1")
     parser.add_argument("--threads", type=int, default=1, help="of each run, 0 = all cores")
     parser.add_argument("--out", type=Path, help="a folder for the runs; by default a temporary one")
     arguments = parser.parse_args()

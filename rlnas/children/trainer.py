@@ -73,7 +73,9 @@ class Trainer:
             loss = (torch.stack(losses) * torch.tensor(loss_weights, device=labels.device)).sum()
         loss.backward()
         if self.sgd.clip:
-            in_use = [parameter for parameter in self.weights.parameters() if parameter.grad is not None]
+            # the optimizer's list: walking the modules takes longer than the step where there are thousands of keys
+            every = self._optimizer.param_groups[0]["params"]
+            in_use = [parameter for parameter in every if parameter.grad is not None]
             torch.nn.utils.clip_grad_norm_(in_use, self.sgd.clip)
         self._optimizer.step()
         self.steps += 1

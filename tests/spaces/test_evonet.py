@@ -1,5 +1,8 @@
 """The open space: every network is a sequence of legal edits of the start, and its text is its identity."""
 
+import math
+from pathlib import Path
+
 import gymnasium
 import numpy as np
 import pytest
@@ -364,3 +367,37 @@ def test_a_map_of_one_pixel_is_not_halved():
 def test_an_episode_ends_at_the_horizon():
     with pytest.raises(RlnasError, match="evonet is complete after 2 steps"):
         SPACES["short"].legal([(0,), (0,)])
+
+
+def count(slots: int, most: int, reductions: int, variants: int, horizon: int) -> int:
+    """Networks without bounds on parameters and FLOPs, as docs/spaces/evonet.md derives them."""
+    total = 0
+    for layers in range(min(slots, most, horizon) + 1):
+        pairs = layers * (layers + 1) // 2
+        skips = sum(math.comb(pairs, chosen) for chosen in range(min(pairs, horizon - layers) + 1))
+        for convolutions in range(layers + 1):
+            strided = sum(math.comb(convolutions, chosen) for chosen in range(min(reductions, convolutions) + 1))
+            kinds = math.comb(layers, convolutions) * variants**convolutions * strided
+            total += math.comb(slots, layers) * kinds * skips
+    return total
+
+
+@pytest.mark.parametrize(
+    ("slots", "most", "reductions", "kernels", "channels", "horizon"),
+    [(2, 2, 1, (1, 3), (4,), 5), (2, 2, 2, (3,), (4, 8), 3), (3, 2, 0, (3,), (4,), 4), (3, 3, 1, (3,), (4,), 2)],
+)
+def test_the_networks_that_edits_reach_are_as_many_as_derived(slots, most, reductions, kernels, channels, horizon):
+    space = EvonetSpace(horizon, "trivial", slots, most, reductions, 0, 0, kernels=kernels, channels=channels)
+    reached, border = {space.origin}, [space.origin]
+    for _ in range(horizon):
+        border = [other for network in border for other in space.neighbours(network) if other not in reached]
+        border = list(dict.fromkeys(border))
+        reached |= set(border)
+    assert len(reached) == count(slots, most, reductions, len(kernels) * len(channels), horizon)
+
+
+def test_the_counts_that_the_page_of_the_space_states():
+    text = (Path(__file__).parents[2] / "docs" / "spaces" / "evonet.md").read_text(encoding="utf-8")
+    sizes = {"evonet": (12, 8, 2, 9, 16), "evonet_small": (6, 5, 2, 4, 10), "evonet_cifar": (10, 8, 2, 6, 16)}
+    for name, options in sizes.items():
+        assert f"| `{name}` | {count(*options):.2e} |" in text
