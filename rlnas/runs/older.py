@@ -3,7 +3,7 @@
 from dataclasses import asdict
 from typing import Any
 
-from rlnas.config.schema import GrowConfig
+from rlnas.config.spaces import GrowConfig
 
 # options that came later, with the value that means as before
 LATER: dict[str, dict[str, Any]] = {
