@@ -9,6 +9,7 @@ from markupsafe import escape
 
 from rlnas.report.run.layered import Placed, place
 from rlnas.report.style import CARD, FAMILIES, FONT, GREY, INK, MUTED, family
+from rlnas.report.text import operator
 from rlnas.spaces.diagram import Diagram
 
 CHARACTER, SMALL = 7.3, 6.6  # px of a letter at 13 and 12 px, generous: the browser chooses the font
@@ -32,7 +33,8 @@ def _graph(diagram: Diagram) -> str:
         for arrow in leading[box.name]:
             if arrow.label:
                 edges.append((numbers[arrow.source], len(labels)))
-                labels.append((arrow.label, arrow.operator, True))
+                named = arrow.label == arrow.operator  # as a person reads it
+                labels.append((operator(arrow.label) if named else arrow.label, arrow.operator, True))
         ends = [edge[1] for edge in edges[len(edges) - sum(bool(arrow.label) for arrow in leading[box.name]) :]]
         numbers[box.name] = len(labels)
         labels.append((box.label, box.operator, False))
@@ -48,8 +50,8 @@ def _graph(diagram: Diagram) -> str:
         for number, (source, target) in enumerate(edges)
     ]
     parts += [
-        _box(label, operator, placed.centres[number], widths[number], heights[number], small=small)
-        for number, (label, operator, small) in enumerate(labels)
+        _box(label, kind, placed.centres[number], widths[number], heights[number], small=small)
+        for number, (label, kind, small) in enumerate(labels)
     ]
     width = max(placed.width, len(diagram.title) * CHARACTER) + 2 * MARGIN
     return _svg(diagram.title, parts, width, placed.height + TITLE + 2 * MARGIN, FONT)
@@ -89,8 +91,8 @@ def _edge(placed: Placed, number: int, start: float, end: float, *, head: bool) 
     return f'<path class="edge" d="{path}" style="fill: none; stroke: {MUTED}; stroke-width: 1.4"{marker}/>'
 
 
-def _box(label: str, operator: str, centre: tuple[float, float], width: float, height: float, *, small: bool) -> str:
-    kind = family(operator)
+def _box(label: str, kind_of: str, centre: tuple[float, float], width: float, height: float, *, small: bool) -> str:
+    kind = family(kind_of)
     colour = FAMILIES.get(kind, GREY)
     x, y = centre[0] - width / 2, centre[1] - height / 2
     radius = height / 2 if small else 6
