@@ -42,7 +42,7 @@ CASES = {
     "no such data": (["data=cifar10", "data.path=no/such/folder"], ["no/such/folder", "is not a folder"]),
     "no such run": (["resume=no/such/run"], ["no/such/run", "no such folder"]),
     "architecture of another space": (["architecture='conv3x3 conv3x3'"], ["expected 6 layers"]),
-    "final space of other choices": (["+retrain.space.layers=3"], ["retrain.space", "what there is to choose"]),
+    "final space of other choices": (["+retrain.space.layers=3"], ["retrain.space", "layers=3", "12 or 18"]),
     "new entry without a plus": (["retrain.space={widen: 2}"], ["+retrain.space.NAME=VALUE"]),
     "no such device": (["execution.device=warp"], ["execution.device is 'warp'"]),
     "unwritable output": (["hydra.run.dir=/proc/no/run"], ["/proc/no", "cannot be written", "hydra.run.dir"]),

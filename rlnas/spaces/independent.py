@@ -124,13 +124,9 @@ class IndependentSpace(Space):
 
     @cached_property
     def decisions(self) -> tuple[tuple[int, int], ...]:
-        """(step, component) of every decision whose component has a choice."""
-        return tuple(
-            (step, component)
-            for step, components in enumerate(self.layout)
-            for component in components
-            if self.nvec[component] > 1
-        )
+        """(step, component) of every decision with a choice."""
+        places = [(step, component) for step, components in enumerate(self.layout) for component in components]
+        return tuple(place for place, count in zip(places, self.choices, strict=True) if count > 1)
 
     def actions(self, architecture: Sequence[int]) -> NDArray[np.int64]:
         """Return the architecture as actions: (steps, len(nvec)), 0 where a component is no decision."""

@@ -128,7 +128,7 @@ def test_a_final_network_of_cells_may_have_more_cells_and_filters() -> None:
     sizes = {"image_channels": 3, "image_size": 32, "classes": 10}
     assert [max(node.layer for node in one.graph(cells, **sizes).nodes) for one in (space, final)] == [3, 8]
     config.retrain.space = {"nodes": 3}
-    with pytest.raises(RlnasError, match=r"changes what there is to choose; it may only .*cells"):
+    with pytest.raises(RlnasError, match="changes what there is to choose"):
         final_space(config, space)
     config.retrain.space = {"cells": 2}
     with pytest.raises(RlnasError, match=r"space.cells is 2, expected at least 3"):
