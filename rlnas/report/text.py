@@ -71,7 +71,7 @@ def operator(name: str) -> str:
         text = f"conv {match[1]}\N{MULTIPLICATION SIGN}{match[2]}, {match[3]} filters"
         strided = match[4] is not None and (match[4], match[5]) != ("1", "1")
         return text + (f", stride {match[4]}\N{MULTIPLICATION SIGN}{match[5]}" if strided else "")
-    name = re.sub(r"^(relu|plain|projected)_", "", name)  # how an operator is put together, not what it is
+    name = re.sub(r"^(relu|plain|projected)_|_twice$", "", name)  # how an operator is put together, not what it is
     return re.sub(r"(\d+)x(\d+)", " \\1\N{MULTIPLICATION SIGN}\\2", name).replace("_", " ").replace("  ", " ")
 
 

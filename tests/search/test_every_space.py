@@ -1,5 +1,6 @@
 """Every space of networks with learning, evolving and random controllers: search, report, resume, merged scoring."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,8 @@ def test_a_search_of_it_is_reported_resumed_and_scored_alike_together_and_alone(
     built = restore_searched(whole)
     parts = built.space.diagrams(built.space.parse(found["best"]["architecture"]))
     assert len(list((whole / "figures").glob("part_*.svg"))) == len(parts)
+    page = (whole / "report.html").read_text(encoding="utf-8")
+    assert len(re.findall(r'class="card drawing" style="width: [1-9]\d+px"', page)) == len(parts)
 
     with monkeypatch.context() as patch:
         patch.setattr("rlnas.search.rounds.Rounds._out_of_time", stop_after(2))

@@ -57,7 +57,7 @@ def write_page(
         architecture=(run.best or {}).get("architecture"),
         final_architecture=(run.best or {}).get("final_architecture"),
         drawing=_drawing(*drawing) if drawing else None,
-        parts=[inline(svg, name, title, _own_width(svg)) for name, title, svg in parts],
+        parts=[{"inline": inline(svg, name, title), "width": _width(svg)} for name, title, svg in parts],
         control_plots=groups.pop(CONTROLS, []),
         controls=alone.section(run),
         groups=groups,
@@ -215,8 +215,12 @@ def _drawing(svg: str, rows: list[Row]) -> dict[str, Any]:
 
 def _own_width(svg: str) -> str:
     """The style of a drawing that is hardly scaled, so that its text keeps its size."""
-    width = int(svg.split('width="', 1)[1].split('"', 1)[0])
-    return f"max-width: {width}px; min-width: {round(0.8 * width)}px"
+    return f"max-width: {_width(svg)}px; min-width: {round(0.8 * _width(svg))}px"
+
+
+def _width(svg: str) -> int:
+    """The width of an SVG file in px."""
+    return int(svg.split('width="', 1)[1].split('"', 1)[0])
 
 
 def _candidates(run: Run) -> dict[str, Any] | None:
