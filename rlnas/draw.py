@@ -45,7 +45,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _draw(given: argparse.Namespace) -> None:
     from rlnas.cli import _compose
-    from rlnas.config.build import build_config
+    from rlnas.config.build import build_space_config
     from rlnas.report.run.diagram import draw_diagram
     from rlnas.report.run.drawing import draw_architecture, rows
     from rlnas.seeding import numpy_stream
@@ -54,8 +54,11 @@ def _draw(given: argparse.Namespace) -> None:
     for name in ("size", "channels", "classes"):
         if getattr(given, name) < 1:
             raise RlnasError(f"--{name} is {getattr(given, name)}, expected a number of at least 1")
-    config = build_config(_compose(given.override))
-    space = make_space(config.space)
+    composed = _compose(given.override)
+    seed = composed.seed
+    if not isinstance(seed, int) or seed < 0:
+        raise RlnasError(f"seed is {seed}, expected a number of at least 0")
+    space = make_space(build_space_config(composed.space))
     if given.architecture is not None:
         architecture = space.parse(given.architecture)
     elif given.reference is not None:
@@ -65,7 +68,7 @@ def _draw(given: argparse.Namespace) -> None:
             raise RlnasError(f"--reference is {given.reference}; the references of space={space.name} are: {names}")
         architecture = known[given.reference]
     else:
-        architecture = space.sample(numpy_stream(config.seed, "draw"))
+        architecture = space.sample(numpy_stream(seed, "draw"))
     print(space.text(architecture))
     drawings = {f"part_{number}": draw_diagram(part) for number, part in enumerate(space.diagrams(architecture), 1)}
     if space.builds_networks:

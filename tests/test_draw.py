@@ -4,8 +4,11 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
+from rlnas.cli import CONF
 from rlnas.draw import main
 
+OPTIONS = sorted(path.stem for path in (CONF / "space").glob("*.yaml"))
+TABLES = ("table", "nas_bench_macro")
 SMALL = ["space=nasrl", "space.layers=3"]
 
 
@@ -26,6 +29,13 @@ def test_the_seed_decides_and_a_reference_has_a_name(tmp_path, capsys):
         texts.append(capsys.readouterr().out.splitlines()[0])
     assert texts[0] == texts[1] != texts[2]
     assert texts[3] == "conv3x3 conv3x3 conv3x3+1"
+
+
+@pytest.mark.variants(1)
+@pytest.mark.parametrize("space", [name for name in OPTIONS if name not in (*TABLES, "yours")])
+def test_every_option_of_space_is_drawn_or_said_to_have_nothing(space, tmp_path, capsys):
+    assert main([f"space={space}", "--out", str(tmp_path)]) == 0
+    assert [path.suffix for path in tmp_path.iterdir()] == [".svg"] * (len(capsys.readouterr().out.splitlines()) - 1)
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
 TABLES = ("nas_bench_macro", "table")  # experiments, and the options of space with the same names
 BENCH = ("compare_small", "nasrl_bench")  # of a space with networks and a table
 PROGRAMS = tuple(name for name in EXPERIMENTS if name.startswith("program"))
-NETWORKS = [name for name in EXPERIMENTS if name not in (*TABLES, *BENCH, *PROGRAMS)]
+NETWORKS = sorted(set(EXPERIMENTS) - {*TABLES, *BENCH, *PROGRAMS}, key=lambda name: ("nasrl" not in name, name))
 GIVEN = {
     "data=folder": ["data.path=x"],
     "data=hub": ["data.hub_id=x"],
@@ -105,6 +105,7 @@ def shrunken_space(experiment: str) -> list[str]:
     return []
 
 
+@pytest.mark.variants(3)
 @pytest.mark.parametrize("experiment", NETWORKS)
 def test_every_experiment_runs_shrunken(experiment: str, tmp_path: Path) -> None:
     shrunken = [*SHRUNKEN, *shrunken_space(experiment)]

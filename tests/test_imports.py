@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -105,6 +106,7 @@ def test_no_module_is_too_long_to_be_read(file):
 OF_SOME_SPACES = {"rank", "unrank", "check", "choices", "layout"}
 
 
+@cache
 def classes_of_spaces() -> set[str]:
     """The names of all classes of spaces but the contract's."""
     found = set()

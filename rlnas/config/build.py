@@ -48,9 +48,11 @@ def build_config(composed: Any) -> Config:
     return config
 
 
-def build_space_config(values: dict[str, Any]) -> Any:
-    """Return the typed options of a space from a dict with its `name`."""
-    return _build_named("space", values)
+def build_space_config(values: Any) -> Any:
+    """Return the typed options of a space from a dict with its `name`, or from the group `space` of a composed one."""
+    plain = OmegaConf.to_container(values, resolve=True) if OmegaConf.is_config(values) else values
+    assert isinstance(plain, dict)
+    return _build_named("space", {str(key): value for key, value in plain.items()})
 
 
 def _build_named(group: str, values: dict[str, Any]) -> Any:

@@ -26,7 +26,7 @@ from rlnas.seeding import numpy_stream
 from rlnas.spaces import Space, make_space
 from rlnas.spaces.networks import Networks
 
-NO_SHARED_WEIGHTS = ("tabular", "standalone")
+NO_SHARED_WEIGHTS = ("tabular", "standalone", "program")
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,8 @@ def _check_searched(folder: Path, config: Config, record: dict[str, Any]) -> Non
         return
     name = config.evaluator.name
     if name in NO_SHARED_WEIGHTS:
-        how = "looks its scores up in a table" if name == "tabular" else "trains every architecture alone"
+        ways = {"tabular": "looks its scores up in a table", "program": "runs programs"}
+        how = ways.get(name, "trains every architecture alone")
         raise RlnasError(
             f"{folder}: the run has no shared weights whose scores could be compared: evaluator={name} {how}; give a "
             "run with evaluator=shared_weights or surrogate"

@@ -13,6 +13,8 @@ from rlnas.runs.folder import RunFolder
 from rlnas.spaces import Architecture, Space, make_space
 from rlnas.spaces.networks import Networks
 
+ALONE = {"sharing": "operator", "inherit": True}  # options of how weights are shared, where nothing is
+
 
 def read_architecture(space: Space, given: str) -> Architecture:
     """Return the architecture of a text form or of the path of an architecture.json.
@@ -63,15 +65,16 @@ def read_space(config: Config, folder: RunFolder) -> Space:
 def final_config(config: Config) -> Any:
     """Return the options of the final network's space: those of the search, with retrain.space in place of some.
 
-    Nothing shares its weights, so `sharing` is operator. Raises RlnasError if they do not fit.
+    Nothing shares its weights, so options of sharing have the value of ALONE. Raises RlnasError if they do not fit.
     """
     searched = dataclasses.asdict(config.space)
-    alone = {"sharing": "operator"} if "sharing" in searched else {}
-    asked = config.retrain.space.get("sharing", "operator")
-    if asked != "operator":
-        raise RlnasError(
-            f"retrain.space.sharing is '{asked}', expected operator: the final network shares no weights; leave it out"
-        )
+    alone = {key: value for key, value in ALONE.items() if key in searched}
+    for key, value in alone.items():
+        asked = config.retrain.space.get(key, value)
+        if asked != value:
+            raise RlnasError(
+                f"retrain.space.{key} is '{asked}', expected {value}: the final network shares no weights; leave it out"
+            )
     try:
         return build_space_config({**searched, **alone, **config.retrain.space})
     except RlnasError as error:
@@ -107,7 +110,8 @@ def networks_of(
 
 def check_auxiliary(config: Config, networks: Networks, architecture: Architecture) -> None:
     """Raise RlnasError if the final networks have no auxiliary head whose loss retrain.auxiliary could weight."""
-    if config.retrain.auxiliary and networks.auxiliary(architecture) is None:
+    trained = config.retrain.epochs or config.evaluator.name == "standalone"
+    if config.retrain.auxiliary and trained and networks.auxiliary(architecture) is None:
         raise RlnasError(
             f"retrain.auxiliary={config.retrain.auxiliary:g} weights the loss of an auxiliary head, which the networks "
             f"of space={networks.space.name} do not have; set it to 0, or choose a space of cells"

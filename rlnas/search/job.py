@@ -112,7 +112,10 @@ class Job:
                 self.data = load_data(config.data, numpy_stream(config.seed, "split"), device)
         self.data_record = None if self.data is None else data_record(self.data)
         if self.networks:
-            check_auxiliary(config, self._networks(self.final_space), self.space.sample(np.random.default_rng(0)))
+            drawn = self.space.sample(np.random.default_rng(0))
+            check_auxiliary(config, self._networks(self.final_space), drawn)
+            if config.evaluator.name == "standalone":  # trains the networks of the search by the same options
+                check_auxiliary(config, self._networks(self.space), drawn)
         if self.folder.saved is not None and self.data_record is not None:
             check_same_data(self.folder.saved["data"], self.data_record)
         self.executions = self._settle_executions()

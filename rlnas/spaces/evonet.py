@@ -1,6 +1,7 @@
 """The open space of Real et al. 2017, "Large-scale evolution of image classifiers": whatever a few edits can build."""
 
 from collections.abc import Iterator, Sequence
+from copy import copy
 from functools import lru_cache
 
 import numpy as np
@@ -14,6 +15,7 @@ from rlnas.spaces import edits
 from rlnas.spaces.base import Prefix, Space
 from rlnas.spaces.edits import KINDS, Edit, Layer, OpenNetwork
 from rlnas.spaces.evonet_graph import Shape, compiled, counted
+from rlnas.spaces.evonet_parts import chain, features_of, halvings
 
 DEFAULTS = EvonetConfig()
 REMEMBERED = 20_000  # networks whose masks and action sequences are kept
@@ -146,7 +148,7 @@ class EvonetSpace(Space):
         found = edits.applied(network, edit)
         if found is None or edit.kind == "none":
             return found
-        if len(found.layers) > self.max_layers or self._halvings(found) > self.max_reductions:
+        if len(found.layers) > self.max_layers or halvings(found) > self.max_reductions:
             return None
         return found if self.within_reach(found) else None
 
@@ -173,21 +175,17 @@ class EvonetSpace(Space):
                     f"{what}: slot {layer.slot} holds {layer.operator} of {layer.channels} channels; this space has "
                     f"slots 1 to {self.slots}, kernels {list(self.kernels)} and channels {list(self.channels)}"
                 )
-        cost = self.count(network) if self._halvings(network) <= self.max_reductions else None
+        cost = self.count(network) if halvings(network) <= self.max_reductions else None
         if cost is None or not self.fits(network):
             raise RlnasError(
                 f"{what} is over the bounds of this space: {len(network.layers)} layers (space.max_layers="
-                f"{self.max_layers}), {self._halvings(network)} of stride 2 (space.max_reductions="
+                f"{self.max_layers}), {halvings(network)} of stride 2 (space.max_reductions="
                 f"{self.max_reductions})"
                 + (f", {cost.params:,} parameters (space.max_params={self.max_params})" if cost else "")
                 + (f", {cost.flops:,} FLOPs (space.max_flops={self.max_flops})" if cost else "")
                 + "; raise the bound, 0 is none"
             )
         return network
-
-    @staticmethod
-    def _halvings(network: OpenNetwork) -> int:
-        return sum(layer.stride == 2 for layer in network.layers)
 
     # -- the decision process ----------------------------------------------------------------------------
 
@@ -254,6 +252,10 @@ class EvonetSpace(Space):
         """Return the start with one random edit. The paper starts from equal individuals, which tell nothing apart."""
         return self.mutate(self.origin, rng)
 
+    def trivial(self) -> OpenNetwork:
+        """Return the start: all individuals of the paper's first population."""
+        return self.origin
+
     def mutate(self, architecture: OpenNetwork, rng: np.random.Generator) -> OpenNetwork:
         """Return the network with one more edit, as in the paper: of a uniformly drawn kind that applies, and uniform
         within its kind.
@@ -313,17 +315,7 @@ class EvonetSpace(Space):
         """Return slot3/operator, slot3/channels and slot3/stride of every slot (`none`, 0 and 0 of an empty one), the
         numbers of layers, reductions and skips, and skip_rate in 0..1.
         """
-        found: dict[str, str | float] = {}
-        here = {layer.slot: layer for layer in architecture.layers}
-        for slot in range(1, self.slots + 1):
-            layer = here.get(slot)
-            found[f"slot{slot}/operator"] = layer.operator if layer else "none"
-            found[f"slot{slot}/channels"] = float(layer.channels if layer else 0)
-            found[f"slot{slot}/stride"] = float(layer.stride if layer else 0)
-        layers, skips = len(architecture.layers), len(architecture.skips)
-        found |= {"layers": float(layers), "reductions": float(self._halvings(architecture)), "skips": float(skips)}
-        found["skip_rate"] = skips / (layers * (layers + 1) / 2) if layers else 0.0
-        return found
+        return features_of(architecture, self.slots)
 
     def feature_values(self, factor: str) -> tuple[str, ...] | None:
         """Return the operators: none, identity, then the convolutions."""
@@ -335,26 +327,44 @@ class EvonetSpace(Space):
         3x3 convolutions (or the nearest kernel) of the middle number of channels, of which the first ones of each equal
         part of the chain halve the maps. In the residual one every second layer adds the output of two layers before.
         """
+        kernel = min(self.kernels, key=lambda side: (abs(side - 3), side))
+        channels = sorted(self.channels)[len(self.channels) // 2]
         found: dict[str, OpenNetwork] = {}
         for name, residual in (("residual_chain", True), ("plain_chain", False)):
             for depth in range(min(self.max_layers, self.slots), 0, -1):
-                network = self._chain(depth, residual=residual)
+                network = chain(depth, kernel, channels, self.max_reductions, residual=residual)
                 if self.fits(network) and self.within_reach(network):
                     if network not in found.values():
                         found[name] = network
                     break
         return found
 
-    def _chain(self, depth: int, *, residual: bool) -> OpenNetwork:
-        kernel = min(self.kernels, key=lambda side: (abs(side - 3), side))
-        channels = sorted(self.channels)[len(self.channels) // 2]
-        halving = {r * depth // (self.max_reductions + 1) + 1 for r in range(1, self.max_reductions + 1)}
-        layers = [Layer(slot, kernel, 2 if slot in halving else 1, channels) for slot in range(1, depth + 1)]
-        return OpenNetwork(
-            tuple(layers), tuple((slot - 2, slot) for slot in range(2, depth + 1, 2)) if residual else ()
-        )
-
     # -- networks ----------------------------------------------------------------------------------------
+
+    @property
+    def standalone(self) -> "EvonetSpace":
+        """The same space with keys that do not hold the architecture, from which initial weights are drawn."""
+        if self.inherit:
+            return self
+        plain = copy(self)
+        plain.inherit = True
+        return plain
+
+    def check_transfer(self, final: Space) -> None:
+        """Raise RlnasError unless every network of the search is one of `final`.
+
+        The bounds of costs are of the search: another width of the stem or another bound could exclude what was found.
+        """
+        assert isinstance(final, EvonetSpace)  # retrain.space cannot change the name
+        chosen = ("edits", "steps", "max_layers", "max_reductions", "origin")
+        if any(getattr(self, name) != getattr(final, name) for name in chosen):
+            raise RlnasError("it changes what there is to choose; it may only change filters, stem_stride and bounds")
+        own, other = ((s.shape.filters, s.pixels, s.max_params, s.max_flops) for s in (self, final))
+        if own != other and (final.max_params or final.max_flops):
+            raise RlnasError(
+                f"max_params={final.max_params} and max_flops={final.max_flops} bound the search, and with other "
+                "options a found network may exceed them; add max_params=0 and max_flops=0 to retrain.space"
+            )
 
     def graph(self, architecture: OpenNetwork, *, image_channels: int, image_size: int, classes: int) -> Graph:
         """Return stem, layers and head.

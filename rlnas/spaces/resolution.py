@@ -12,6 +12,5 @@ def check_reducible(size: tuple[int, int], after: str, image_size: int, fewer: s
     if size == (1, 1):
         raise RlnasError(
             f"the network's maps are 1x1 pixel after {after} and cannot be pooled further: the images have "
-            f"{image_size}x{image_size} pixels. Choose {fewer}, a smaller space.stem_stride, or larger images "
-            "(data.size)"
+            f"{image_size}x{image_size} pixels. Choose {fewer}, a smaller space.stem_stride, or larger images"
         )

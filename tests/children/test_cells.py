@@ -127,6 +127,7 @@ def test_cells_that_nothing_reads_are_left_out():
     assert space.auxiliary((0, 0, 0, 0), image_channels=1, image_size=8, classes=3) is not None
 
 
+@pytest.mark.variants(1)
 @pytest.mark.parametrize(
     "space", [EVERY, LOOSE, DartsSpace(nodes=3, cells=3, filters=3)], ids=["all", "loose", "darts"]
 )

@@ -134,6 +134,7 @@ def test_the_constructor_of_a_space_has_the_defaults_of_its_dataclass(name):
     assert own == default
 
 
+@pytest.mark.variants(4)
 @pytest.mark.parametrize("name", [*NETWORK_SPACES, *(name for name in PRESETS if "program" not in name)])
 def test_make_space_is_the_option_of_its_name(name):
     made, composed = rlnas.make_space(name), option(name)

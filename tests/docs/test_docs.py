@@ -36,6 +36,7 @@ def test_there_are_commands_to_check() -> None:
     assert ("-m", "+experiment=nasrl_cifar", "controller=ppo,reinforce,random", "seed=0,1,2") in readme
 
 
+@pytest.mark.variants(25)
 @pytest.mark.parametrize("command", RUNS, ids=str)
 def test_command_composes(command: Command) -> None:
     for job in jobs(command):

@@ -160,6 +160,7 @@ def test_a_wrong_funnel_is_refused(text: str) -> None:
 # -- errors ---------------------------------------------------------------------------------------------
 
 
+@pytest.mark.variants(4)
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -175,6 +175,7 @@ def test_too_few_have_no_tau_and_a_reason(copied: Copied, capsys: pytest.Capture
     assert len(plots) == 2
 
 
+@pytest.mark.thorough
 def test_a_damaged_row_is_trained_again_and_the_file_kept(copied: Copied) -> None:
     folder = copied()
     run, options = restore_searched(folder), Options(3, 0, budget=Budget(epochs=1))

@@ -65,6 +65,7 @@ class Outline(HTMLParser):
         assert self.open.pop() == tag
 
 
+@pytest.mark.variants(2)
 @pytest.mark.parametrize("case", CASES)
 def test_every_kind_of_run_has_a_page(make_run: MakeRun, case: str) -> None:
     html = write_report(make_run(**CASES[case])).read_text(encoding="utf-8")

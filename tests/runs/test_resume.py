@@ -34,6 +34,7 @@ def assert_same_end(folder: Path, reference: Path) -> None:
     ).read_bytes()
 
 
+@pytest.mark.thorough
 def test_same_seed_same_history(reference: Path, tmp_path: Path) -> None:
     assert rlnas(*TINY, "hydra.run.dir=run", cwd=tmp_path).returncode == 0
     assert_same_end(tmp_path / "run", reference)
@@ -141,6 +142,7 @@ def test_all_checkpoints_damaged_is_an_error(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.thorough
 def test_another_configuration_is_refused_and_the_same_one_is_not(reference: Path, tmp_path: Path) -> None:
     run_until(tmp_path / "run", "checkpoint/*.checkpoint", tmp_path, signal.SIGKILL)
     before = history(tmp_path / "run")

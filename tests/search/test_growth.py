@@ -123,6 +123,7 @@ def test_the_probabilities_of_the_lstm_sum_to_one_at_each_depth(scored):
     assert episodes.illegal.sum() == 0
 
 
+@pytest.mark.thorough
 def test_a_run_with_shared_weights_that_grows_and_resumes_exactly(tmp_path, monkeypatch):
     arguments = [*TINY, "space.layers=4", "space.grow.start=2", "space.grow.every=8", "controller=evolution"]
     whole = rlnas.run([*arguments, "report=true", f"hydra.run.dir={tmp_path / 'whole'}"])

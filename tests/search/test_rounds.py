@@ -220,6 +220,7 @@ def test_the_last_round_ends_the_cosine(tmp_path: Path) -> None:
     assert rates[-1] < 0.02
 
 
+@pytest.mark.variants(2)
 @pytest.mark.parametrize("controller", ["a2c", "maskable_ppo", "recurrent_ppo", "reinforce", "reinforce_enas"])
 def test_every_controller_searches(controller: str, tmp_path: Path) -> None:
     _, result = run(tmp_path, f"controller={controller}", "budget.rounds=1", "controller.episodes=4")

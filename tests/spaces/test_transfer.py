@@ -171,6 +171,7 @@ def test_nothing_is_trained_before_it_is_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.thorough
 def test_a_run_with_a_deeper_final_network(tmp_path: Path) -> None:
     arguments = [*TINY, "budget.rounds=1", "+retrain.space.layers=6", "+retrain.space.filters=6"]
     folder = rlnas.run([*arguments, "report=true", f"hydra.run.dir={tmp_path / 'run'}"])

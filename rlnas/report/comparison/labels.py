@@ -28,7 +28,7 @@ FREE = (
 FREE_GROUPS = ("execution", "budget", "hydra")
 AFTER_THE_SEARCH = ("select", "retrain")  # of no effect over a table
 AUGMENTATION = ("crop", "flip", "cutout")  # of the training images: no other data
-SHARING = ("sharing",)  # of the shared weights: no other architectures
+SHARING = ("sharing", "inherit")  # of the shared weights: no other architectures
 GROWTH = "space.grow."  # how a search goes through the depths of a space
 
 
