@@ -16,10 +16,7 @@ from rlnas.config.own import load_own
 from rlnas.config.schema import ControllerConfig
 from rlnas.controllers.base import Controller, Problem, Strategy
 from rlnas.controllers.companion import Companion
-from rlnas.controllers.evolution import Evolution
-from rlnas.controllers.genetic import Genetic
 from rlnas.controllers.imitation import Imitation
-from rlnas.controllers.local_search import LocalSearch
 from rlnas.controllers.lstm_policy import LstmPolicy
 from rlnas.controllers.masked_policy import (
     MaskedDqnPolicy,
@@ -28,7 +25,6 @@ from rlnas.controllers.masked_policy import (
     MaskedRecurrentPolicy,
 )
 from rlnas.controllers.params import check_params, parameters
-from rlnas.controllers.random_search import RandomSearch
 from rlnas.controllers.replay_rewards import ReplayRewards
 from rlnas.controllers.sb3 import Sb3Controller
 from rlnas.controllers.strategy import StrategyController
@@ -59,11 +55,11 @@ MASKED: dict[Any, Any] = {
     QRDQNPolicy: MaskedQrDqnPolicy,
 }
 
-STRATEGIES: dict[str, Any] = {
-    "evolution": Evolution,
-    "local_search": LocalSearch,
-    "genetic": Genetic,
-    "random": RandomSearch,
+STRATEGIES = {
+    "evolution": "rlnas.controllers.evolution.Evolution",
+    "local_search": "rlnas.controllers.local_search.LocalSearch",
+    "genetic": "rlnas.controllers.genetic.Genetic",
+    "random": "rlnas.controllers.random_search.RandomSearch",
 }
 
 
@@ -83,7 +79,7 @@ def make_controller(config: ControllerConfig, problem: Problem) -> Controller:
         units.reverse()
     if config.step_unit != "auto":
         units = [unit for unit in units if unit == config.step_unit]
-    algorithm = STRATEGIES.get(config.algorithm) or _load(ALGORITHMS.get(config.algorithm, config.algorithm))
+    algorithm = load_algorithm(config.algorithm)
     if not hasattr(algorithm, "learn"):
         rng = numpy_stream(seed, f"controller/{config.algorithm}")  # strategies with the same seed draw independently
         return StrategyController(problem, _strategy(algorithm, config, space, rng), rng, config.episodes)
@@ -194,8 +190,9 @@ def _policy(algorithm: Any, config: ControllerConfig) -> Any:
     return MASKED.get(known, config.policy) if config.masked and explores else config.policy
 
 
-def _load(path: str) -> Any:
-    """Import the class at a dotted path."""
+def load_algorithm(name: str) -> Any:
+    """Return the class of a name of ALGORITHMS or STRATEGIES, or at a dotted path; imports no other controller."""
+    path = {**ALGORITHMS, **STRATEGIES}.get(name, name)
     found = load_own(path, "controller.algorithm") if "." in path else None
     if not hasattr(found, "learn") and not hasattr(found, "ask"):
         raise RlnasError(

@@ -1,7 +1,6 @@
 """One source of defaults: the dataclasses of rlnas.config, what conf/ composes, and constructors agree."""
 
 import dataclasses
-import importlib
 import inspect
 from functools import lru_cache
 from typing import Any
@@ -18,7 +17,7 @@ from rlnas.config.presets import space_options
 from rlnas.config.schema import EVALUATOR_CONFIGS, NAMED_GROUPS, Config, OwnConfig
 from rlnas.config.spaces import SPACE_CONFIGS, GrowConfig
 from rlnas.controllers.lstm_policy import LstmPolicy
-from rlnas.controllers.make import ALGORITHMS, STRATEGIES
+from rlnas.controllers.make import ALGORITHMS, STRATEGIES, load_algorithm
 from rlnas.spaces import (
     DartsSpace,
     EvonetSpace,
@@ -170,12 +169,8 @@ def test_make_space_takes_other_options_than_a_presets():
 
 def constructor(algorithm: str) -> Any:
     """The class of an algorithm whose constructor is this package's, None for one of another's."""
-    path = ALGORITHMS.get(algorithm)
-    if path is None:
-        return STRATEGIES.get(algorithm)
-    module, _, name = path.rpartition(".")
-    found = getattr(importlib.import_module(module), name)
-    return found if module.startswith("rlnas") and "__init__" in vars(found) else None
+    found = load_algorithm(algorithm)
+    return found if found.__module__.startswith("rlnas") and "__init__" in vars(found) else None
 
 
 OWN = [name for name in (*ALGORITHMS, *STRATEGIES) if constructor(name) is not None]

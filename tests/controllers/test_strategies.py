@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rlnas.controllers import STRATEGIES, strategy
+from rlnas.controllers import STRATEGIES, load_algorithm, strategy
 from rlnas.controllers.evolution import Evolution
 from rlnas.controllers.genetic import Genetic
 from rlnas.controllers.local_search import LocalSearch
@@ -64,7 +64,7 @@ SMALL = {"evolution": {"population": 6, "sample": 2}, "genetic": {"population": 
     seed=st.integers(0, 99),
 )
 def test_every_batch_is_full_and_legal_and_sampling_changes_nothing(name, batches, seed):
-    strategy = STRATEGIES[name](SPACE, generator(seed), **SMALL.get(name, {}))
+    strategy = load_algorithm(name)(SPACE, generator(seed), **SMALL.get(name, {}))
     for count in batches:
         before = strategy.rng.bit_generator.state
         drawn, state = strategy.sample(count), strategy.state()
@@ -124,7 +124,7 @@ def test_rewards_scaled_for_learners_are_not_what_is_compared(scorer, name, monk
 
 def searches(name: str, seed: int, shuffle, batches: int = 12, count: int = 7) -> tuple[list[Any], dict[str, Any]]:
     """What is asked for where outcomes come back in an order of `shuffle(outcomes)`, and the state at the end."""
-    found = STRATEGIES[name](SPACE, generator(seed), **SMALL.get(name, {}))
+    found = load_algorithm(name)(SPACE, generator(seed), **SMALL.get(name, {}))
     played = []
     for batch in range(batches):
         asked = found.ask(count)
@@ -145,7 +145,7 @@ def test_the_order_in_which_outcomes_come_back_does_not_matter(name, seed, data)
 @pytest.mark.parametrize("name", [name for name in sorted(STRATEGIES) if name != "random"])
 def test_in_the_order_of_arrival_it_would_matter(name, monkeypatch):
     """The contrast to the test above."""
-    module = STRATEGIES[name].__module__
+    module = load_algorithm(name).__module__
     monkeypatch.setattr(f"{module}.in_order", lambda asked, told: list(told))
     assert any(searches(name, seed, lambda told: told[::-1]) != searches(name, seed, list) for seed in range(5))
 
