@@ -28,6 +28,7 @@ from rlnas.controllers.params import check_params, parameters
 from rlnas.controllers.replay_rewards import ReplayRewards
 from rlnas.controllers.sb3 import Sb3Controller
 from rlnas.controllers.strategy import StrategyController
+from rlnas.controllers.transformer_policy import TransformerPolicy
 from rlnas.controllers.value_based import RowByRow
 from rlnas.envs import NASVecEnv
 from rlnas.envs.episodes import StepUnit
@@ -54,6 +55,9 @@ MASKED: dict[Any, Any] = {
     DQNPolicy: MaskedDqnPolicy,
     QRDQNPolicy: MaskedQrDqnPolicy,
 }
+
+# policies of this package, which mask illegal choices and are built for the space
+OWN_POLICIES: dict[str, type[ActorCriticPolicy]] = {"lstm": LstmPolicy, "transformer": TransformerPolicy}
 
 STRATEGIES = {
     "evolution": "rlnas.controllers.evolution.Evolution",
@@ -161,8 +165,10 @@ def _build(algorithm: Any, config: ControllerConfig, env: NASVecEnv, seed: int) 
     if policy is LstmPolicy and env.episodes.step_unit != "layer":
         raise RlnasError("controller.policy=lstm chooses layer by layer; it needs controller.step_unit=layer")
     policy_params = dict(config.policy_params)
-    if policy is LstmPolicy:
+    if policy in OWN_POLICIES.values():
         policy_params["space"] = env.nas_space
+    if policy is TransformerPolicy and env.episodes.step_unit == "decision":
+        policy_params["places"] = tuple(env.episodes.order)
     params["policy_kwargs"] = policy_params
     try:
         model = algorithm(policy, env, seed=stream_seed(seed, "controller") % 2**31, **params)
@@ -177,15 +183,23 @@ def _build(algorithm: Any, config: ControllerConfig, env: NASVecEnv, seed: int) 
 
 def _policy(algorithm: Any, config: ControllerConfig) -> Any:
     """Return the policy class, or the algorithm's name for it; masked unless `config.masked` is false."""
-    known = getattr(algorithm, "policy_aliases", {}).get(config.policy)
-    masks_itself = config.policy == "lstm" or (isinstance(known, type) and issubclass(known, MaskableActorCriticPolicy))
+    aliases = getattr(algorithm, "policy_aliases", {})
+    known = aliases.get(config.policy)
+    own = OWN_POLICIES.get(config.policy)
+    plain = not aliases or aliases.get("MlpPolicy") is ActorCriticPolicy
+    if own is not None and not (issubclass(algorithm, OnPolicyAlgorithm) and plain):
+        raise RlnasError(
+            f"controller.policy={config.policy} is for on-policy algorithms with plain policies, such as ppo, a2c, "
+            f"trpo and reinforce, but controller.algorithm is {config.algorithm}; leave it out"
+        )
+    masks_itself = own or (isinstance(known, type) and issubclass(known, MaskableActorCriticPolicy))
     if masks_itself:
         if not config.masked:
             raise RlnasError(
                 f"controller.masked=false, but {config.algorithm} with policy {config.policy} always masks illegal "
                 "choices; leave it out, or take an algorithm such as ppo with policy MlpPolicy"
             )
-        return LstmPolicy if config.policy == "lstm" else config.policy
+        return own or config.policy
     explores = issubclass(algorithm, OnPolicyAlgorithm | RowByRow)  # masked values require exploring legal choices
     return MASKED.get(known, config.policy) if config.masked and explores else config.policy
 
