@@ -69,10 +69,12 @@ class Strategy(Protocol):
     """A search that proposes architectures and receives their objectives, without an environment.
 
     Constructed as (space, rng, **controller.params). It draws from `rng` only, whose state is saved with its own.
+    An attribute `share`, in (0, 1], is optional: the share of the evaluator's effort after which the last proposals are
+    to be scored (`Evaluator.evaluate_partly`).
     """
 
     def ask(self, count: int) -> list[Architecture]:
-        """Propose the next architectures to score."""
+        """Propose the next architectures to score, 1 to `count`."""
         ...
 
     def tell(self, outcomes: Sequence[Outcome]) -> None:

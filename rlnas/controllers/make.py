@@ -63,6 +63,7 @@ STRATEGIES = {
     "evolution": "rlnas.controllers.evolution.Evolution",
     "local_search": "rlnas.controllers.local_search.LocalSearch",
     "genetic": "rlnas.controllers.genetic.Genetic",
+    "successive_halving": "rlnas.controllers.successive_halving.SuccessiveHalving",
     "random": "rlnas.controllers.random_search.RandomSearch",
 }
 
@@ -86,6 +87,11 @@ def make_controller(config: ControllerConfig, problem: Problem) -> Controller:
     algorithm = load_algorithm(config.algorithm)
     if not hasattr(algorithm, "learn"):
         rng = numpy_stream(seed, f"controller/{config.algorithm}")  # strategies with the same seed draw independently
+        if hasattr(algorithm, "share") and scorer.evaluator.effort is None:
+            raise RlnasError(
+                f"controller {config.algorithm} scores architectures after short trainings first, but the evaluator "
+                "has scores of one kind only; set evaluator=standalone search=untrained"
+            )
         return StrategyController(problem, _strategy(algorithm, config, space, rng), rng, config.episodes)
     check_params(algorithm, config.params)
     refusal: AssertionError | None = None

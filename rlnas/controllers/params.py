@@ -29,12 +29,15 @@ _RANGES: dict[str, tuple[float, float, bool]] = {
     "exploration_final_eps": (0, 1, False),
     "population": (1, math.inf, False),
     "sample": (1, math.inf, False),
+    "eta": (2, math.inf, False),
+    "rungs": (1, math.inf, False),
+    "keep": (1, math.inf, False),
     "crossover_rate": (0, 1, False),
     "step_rate": (0, 1, False),
     "mutation_rate": (0, 1, False),
     "decision_rate": (0, 1, False),
 }
-_WHOLE = ("population", "sample")
+_WHOLE = ("population", "sample", "eta", "rungs", "keep")
 
 
 def parameters(algorithm: Any) -> dict[str, inspect.Parameter]:

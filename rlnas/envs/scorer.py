@@ -37,9 +37,13 @@ class Scorer:
         self.space = objective.space
         self.scale = Scale(evaluator.default_scale if scale == "auto" else scale, seen)
 
-    def score(self, architectures: Sequence[Architecture]) -> list[Outcome]:
-        """Return the outcome of each architecture, in order."""
-        scores = self.evaluator.evaluate(architectures)
+    def score(self, architectures: Sequence[Architecture], share: float = 1.0) -> list[Outcome]:
+        """Return the outcome of each architecture, in order.
+
+        share: below 1, after this share of the evaluator's effort (`Evaluator.evaluate_partly`).
+        """
+        evaluator = self.evaluator
+        scores = evaluator.evaluate(architectures) if share == 1 else evaluator.evaluate_partly(architectures, share)
         pairs = list(zip(architectures, scores, strict=True))
         values = [self.value(architecture, score) for architecture, score in pairs]
         rewards = self.scale.batch(architectures, values)

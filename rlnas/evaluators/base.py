@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from rlnas.errors import RlnasError
 from rlnas.spaces import Architecture
 
 Draw = Callable[[int], Iterable[Architecture]]  # draw(n) samples n architectures to train on
@@ -54,19 +55,31 @@ class Evaluator(ABC):
 
     version: changes whenever an architecture may get a different score than before. default_scale: value of
     reward.scale=auto. value_names: names of a score's values other than the accuracy. checkpoint_seconds: minimum
-    time between two checkpoints, for evaluators whose rounds take less time than writing a checkpoint. say: prints one
-    line of progress; a run sets it.
+    time between two checkpoints, for evaluators whose rounds take less time than writing a checkpoint. effort: name of
+    the value that says how long an architecture was trained for its score, if that may differ: the best of a run is
+    one of the longest trained; None otherwise. say: prints one line of progress; a run sets it.
     """
 
     version: int = 0
     default_scale: str = "none"
     value_names: tuple[str, ...] = ()
     checkpoint_seconds: float = 0.0
+    effort: str | None = None
     say: Callable[[str], None] = staticmethod(lambda line: None)
 
     @abstractmethod
     def evaluate(self, architectures: Sequence[Architecture]) -> list[Score]:
         """Return one score for each architecture, in order."""
+
+    def evaluate_partly(self, architectures: Sequence[Architecture], share: float) -> list[Score]:
+        """Return one score for each architecture, in order, after a share in (0, 1] of the effort of `evaluate`.
+
+        Raises RlnasError if the evaluator has no smaller effort, or none so small.
+        """
+        raise RlnasError(
+            "this controller scores architectures after short trainings first, but the evaluator has scores of one "
+            "kind only; set evaluator=standalone search=untrained"
+        )
 
     def train(self, draw: Draw, epoch: float) -> Training | None:
         """Train until `epoch` epochs are done in total, on as many architectures from `draw` as needed.

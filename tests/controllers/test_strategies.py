@@ -54,7 +54,7 @@ def play(strategy, batches: int, count: int = 1, value=likeness) -> list[list[An
 # -- what all have in common -------------------------------------------------------------------------------
 
 
-SMALL = {"evolution": {"population": 6, "sample": 2}, "genetic": {"population": 6}}
+SMALL = {"evolution": {"population": 6, "sample": 2}, "genetic": {"population": 6}, "successive_halving": {"eta": 2}}
 
 
 @settings(max_examples=40)
@@ -75,7 +75,7 @@ def test_every_batch_is_full_and_legal_and_sampling_changes_nothing(name, batche
         assert strategy.state() == state
         asked = strategy.ask(count)
         assert [SPACE.check(architecture) for architecture in asked] == asked
-        assert len(asked) == count
+        assert len(asked) == count or (hasattr(strategy, "share") and 0 < len(asked) < count)  # a rung may end earlier
         strategy.tell(outcomes(asked, [likeness(architecture) for architecture in asked]))
 
 
@@ -92,7 +92,7 @@ def test_what_is_asked_for_is_what_is_scored_and_what_it_is_worth_comes_back(sco
     controller.strategy.tell = listen
     seen = run(controller, 30)
     assert [outcome.architecture for outcome in told] == seen
-    assert len(told) == 30
+    assert 30 <= len(told) < 33
     assert all(outcome.objective == np.mean(np.equal(outcome.architecture, BOWL)) for outcome in told)
 
 
