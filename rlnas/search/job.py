@@ -314,7 +314,8 @@ class Job:
             assert self.data is not None
             networks = self._networks(self.final_space)
             best |= vars(networks.cost(architecture))
-            described = {"options": options(final_config(self.config))}
+            # how images were decoded: a user of the network has to do the same
+            described = {"options": options(final_config(self.config)), "background": self.config.data.background}
             description = {**self.space.describe(architecture), **described}
             final_text = self.final_space.text(networks.own(architecture))
             if final_text != found["architecture"]:
