@@ -17,6 +17,7 @@ from rlnas.execution.contention import Contention
 from rlnas.execution.settings import Execution
 from rlnas.runs.folder import RunFolder
 from rlnas.runs.tables import RETRAIN, Table
+from rlnas.search.tested import record_test
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class Final:
             for note in self.data.notes[said:]:
                 self.folder.progress.say(f"data: {note}")
             tested = {name: _measured(one, self.data.valid, test) for name, one in trained.items()}
-            return {"valid_accuracy": valid, "test_accuracy": accuracy(exported, test)}, tested
+            return {"valid_accuracy": valid, **record_test(exported, test, self.folder.path / "best")}, tested
 
     def _training(self, network: ToTrain) -> Retraining:
         return Retraining(

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from rlnas.children.export import MODEL
 from rlnas.config.schema import Config
 from rlnas.controllers import Controller, Problem, make_controller
 from rlnas.controllers.strategy import StrategyController
@@ -74,6 +75,7 @@ def run_job(config: Config, folder: Path) -> dict[str, Any]:
         return Job(config, folder).run()
     found: dict[str, Any] = json.loads(result.read_text(encoding="utf-8"))
     report = folder / "report.html"
+    _write_card(folder)  # cheap, and it may have been stopped before
     if config.report and not report.exists():  # stopped while the report was written
         _write_report(folder)
     Progress(config.progress).say(f"{folder} is finished" + (f"; its report is {report}" if report.exists() else ""))
@@ -84,6 +86,13 @@ def _write_report(folder: Path) -> Path:
     from rlnas.report import write_report  # matplotlib is slow to import
 
     return write_report(folder)
+
+
+def _write_card(folder: Path) -> None:
+    if (folder / "best" / MODEL).exists():  # else importing what writes it would be for nothing
+        from rlnas.report.card import write_card
+
+        write_card(folder)
 
 
 class Job:
@@ -181,6 +190,7 @@ class Job:
             result = self._finish(found)
         finally:
             self.folder.close()
+        _write_card(self.folder.path)
         if self.config.report:
             self.progress.say(f"report: {_write_report(self.folder.path)}")
         return result

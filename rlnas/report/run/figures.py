@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from rlnas.config.plain_data import flatten
 from rlnas.report import text
-from rlnas.report.run import alone, curves, mosaics
+from rlnas.report.run import alone, curves, mistakes, mosaics
 from rlnas.report.run.features import MOST_ROUNDS, links, sampled
 from rlnas.report.run.numbers import bands, is_share, value
 from rlnas.report.style import plain_style, to_svg
@@ -125,7 +125,7 @@ def _fixed(words: str) -> Callable[[Run], str]:
     return lambda run: words
 
 
-CONTROLS = "Controls"  # under its own section, beside the table
+CONTROLS, MISTAKES = "Controls", "Mistakes"  # under their own sections, beside a table
 LEARNT, CHOSEN, TRAINED = "What the search learnt", "What the controller chose", "Controller, training and time"
 
 ENTRIES = (
@@ -135,6 +135,20 @@ ENTRIES = (
         lambda run: bool(alone.rungs(run)) and bool(alone.trained(run.result.get("controls") or [])),
         alone.figure,
         alone.caption,
+    ),
+    _Entry(
+        "confusion",
+        MISTAKES,
+        mistakes.has_confusion,
+        mistakes.draw_confusion,
+        _fixed("Share of each class's test images, in percent; right ones on the diagonal."),
+    ),
+    _Entry(
+        "mistakes",
+        MISTAKES,
+        lambda run: bool(mistakes.mistakes(run)),
+        mistakes.draw_mistakes,
+        _fixed("Wrong test images of which the network was surest: a wrong label in the data shows here, too."),
     ),
     _Entry("accuracy", LEARNT, _searched, curves.accuracy, _accuracy_caption),
     _Entry("reward", LEARNT, lambda run: _searched(run) and not same_reward(run), curves.reward, _reward_caption),
