@@ -59,6 +59,8 @@ STRATEGIES = {
     "evolution": "rlnas.controllers.evolution.Evolution",
     "local_search": "rlnas.controllers.local_search.LocalSearch",
     "genetic": "rlnas.controllers.genetic.Genetic",
+    "surrogate": "rlnas.controllers.surrogate.Surrogate",
+    "pnas": "rlnas.controllers.pnas.Pnas",
     "random": "rlnas.controllers.random_search.RandomSearch",
 }
 
