@@ -64,6 +64,8 @@ STRATEGIES = {
     "local_search": "rlnas.controllers.local_search.LocalSearch",
     "genetic": "rlnas.controllers.genetic.Genetic",
     "successive_halving": "rlnas.controllers.successive_halving.SuccessiveHalving",
+    "surrogate": "rlnas.controllers.surrogate.Surrogate",
+    "pnas": "rlnas.controllers.pnas.Pnas",
     "random": "rlnas.controllers.random_search.RandomSearch",
 }
 

@@ -36,8 +36,18 @@ _RANGES: dict[str, tuple[float, float, bool]] = {
     "step_rate": (0, 1, False),
     "mutation_rate": (0, 1, False),
     "decision_rate": (0, 1, False),
+    "exploration": (0, math.inf, False),
+    "initial": (1, math.inf, False),
+    "parents": (1, math.inf, False),
+    "candidates": (1, math.inf, False),
+    "memory": (2, math.inf, False),
+    "beam": (1, math.inf, False),
+    "beam_candidates": (1, math.inf, False),
 }
-_WHOLE = ("population", "sample", "eta", "rungs", "keep")
+_WHOLE = (
+    *("population", "sample", "eta", "rungs", "keep"),
+    *("initial", "parents", "candidates", "memory", "beam", "beam_candidates"),
+)
 
 
 def parameters(algorithm: Any) -> dict[str, inspect.Parameter]:

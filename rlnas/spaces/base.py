@@ -88,6 +88,13 @@ class Space(ABC):
         """What `advance` has reached, in words, such as `6 of 12 layers`; None for a space that does not grow."""
         return None
 
+    def expansions(self, architecture: Architecture, rng: np.random.Generator, count: int) -> "list[Architecture]":
+        """Return up to `count` architectures of the current stage that contain this one of an earlier stage.
+
+        Empty by default: a space that does not grow has no stages.
+        """
+        return []
+
     @cached_property
     def decisions(self) -> tuple[tuple[int, int], ...]:
         """(step, component) of every place where some prefix leaves more than one legal choice, in order."""

@@ -21,7 +21,8 @@ from rlnas.spaces.cell_network import (
     network_operator,
 )
 from rlnas.spaces.diagram import Arrow, Box, Diagram
-from rlnas.spaces.independent import Decisions, IndependentSpace
+from rlnas.spaces.growable import GrowableSpace
+from rlnas.spaces.independent import Decisions
 
 _WORD = re.compile(r"(\d+)\.(\w+)\+(\d+)\.(\w+)(?:=(\w+))?")
 
@@ -58,7 +59,7 @@ def predecessor_pairs(nodes: int, pairs: str) -> list[tuple[int, int]]:
     return [(low, high) for high in range(nodes) for low in range(high + last)]
 
 
-class CellSpace(IndependentSpace):
+class CellSpace(GrowableSpace):
     """One or two cells of N hidden nodes, stacked to a network.
 
     A step is a hidden node, of the normal cell first; its components are the pair of predecessors, the operator on the
@@ -77,6 +78,7 @@ class CellSpace(IndependentSpace):
     """
 
     builds_networks = True
+    unit, option = "hidden nodes", "nodes"
 
     def __init__(
         self,
@@ -106,6 +108,20 @@ class CellSpace(IndependentSpace):
         steps = [len(predecessor_pairs(number, pairs)) for number in range(2, nodes + 2)] * len(self.kinds)
         choices = [count for pairs_here in steps for count in (pairs_here, *nvec[1:])]
         super().__init__(choices, nvec=nvec, layout=[range(4)] * len(steps))
+
+    @property
+    def depth(self) -> int:
+        """The number of hidden nodes of a cell."""
+        return self.nodes
+
+    @property
+    def step_units(self) -> tuple[int, ...]:
+        """A step is a hidden node; all cells have as many."""
+        return tuple(range(self.nodes)) * len(self.kinds)
+
+    def depth_of(self, text: str) -> int:
+        """Return the number of words of the first cell."""
+        return len(text.partition("|")[0].rpartition(":")[2].split())
 
     # -- cells and texts -----------------------------------------------------------------------------
 

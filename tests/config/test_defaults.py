@@ -127,7 +127,9 @@ def test_the_constructor_of_a_space_has_the_defaults_of_its_dataclass(name):
     parameters = dict(inspect.signature(NETWORK_SPACES[name].__init__).parameters)
     del parameters["self"]
     off = dataclasses.asdict(GrowConfig())
-    assert default.pop("grow", off) == off  # make_space, not the constructor, makes a space of several depths
+    assert (
+        default.pop("grow", off)["start"] == off["start"] == 0
+    )  # make_space, not the constructor, makes a space of several depths
     own = {key: list(p.default) if isinstance(p.default, tuple) else p.default for key, p in parameters.items()}
     assert own == default
 

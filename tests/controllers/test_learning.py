@@ -362,7 +362,17 @@ SOME = ImitationConfig(weight=0.5)
                 {"algorithm": name, "imitation": SOME, **({"policy": "MlpLstmPolicy"} if "rec" in name else {})},
                 f"controller.imitation.weight is 0.5, but {name} has no policy without memory .*; set it to 0, or use",
             )
-            for name in ("recurrent_ppo", "dqn", "qrdqn", "random", "evolution", "local_search", "genetic")
+            for name in (
+                "recurrent_ppo",
+                "dqn",
+                "qrdqn",
+                "random",
+                "evolution",
+                "local_search",
+                "genetic",
+                "surrogate",
+                "pnas",
+            )
         ],
     ],
 )
