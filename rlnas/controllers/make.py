@@ -59,6 +59,7 @@ STRATEGIES = {
     "evolution": "rlnas.controllers.evolution.Evolution",
     "local_search": "rlnas.controllers.local_search.LocalSearch",
     "genetic": "rlnas.controllers.genetic.Genetic",
+    "lanas": "rlnas.controllers.lanas.Lanas",
     "random": "rlnas.controllers.random_search.RandomSearch",
 }
 

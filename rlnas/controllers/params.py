@@ -33,8 +33,14 @@ _RANGES: dict[str, tuple[float, float, bool]] = {
     "step_rate": (0, 1, False),
     "mutation_rate": (0, 1, False),
     "decision_rate": (0, 1, False),
+    "initial": (1, math.inf, False),
+    "height": (1, 12, False),
+    "least": (1, math.inf, False),
+    "exploration": (0, math.inf, False),
+    "refit": (1, math.inf, False),
+    "tries": (1, math.inf, False),
 }
-_WHOLE = ("population", "sample")
+_WHOLE = ("population", "sample", "initial", "height", "least", "refit", "tries")
 
 
 def parameters(algorithm: Any) -> dict[str, inspect.Parameter]:
