@@ -66,6 +66,7 @@ STRATEGIES = {
     "successive_halving": "rlnas.controllers.successive_halving.SuccessiveHalving",
     "surrogate": "rlnas.controllers.surrogate.Surrogate",
     "pnas": "rlnas.controllers.pnas.Pnas",
+    "lanas": "rlnas.controllers.lanas.Lanas",
     "random": "rlnas.controllers.random_search.RandomSearch",
 }
 

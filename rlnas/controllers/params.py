@@ -43,10 +43,15 @@ _RANGES: dict[str, tuple[float, float, bool]] = {
     "memory": (2, math.inf, False),
     "beam": (1, math.inf, False),
     "beam_candidates": (1, math.inf, False),
+    "height": (1, 12, False),
+    "least": (1, math.inf, False),
+    "refit": (1, math.inf, False),
+    "tries": (1, math.inf, False),
 }
 _WHOLE = (
     *("population", "sample", "eta", "rungs", "keep"),
     *("initial", "parents", "candidates", "memory", "beam", "beam_candidates"),
+    *("height", "least", "refit", "tries"),
 )
 
 

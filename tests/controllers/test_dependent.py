@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from rlnas.config.schema import ImitationConfig
+from rlnas.controllers import STRATEGIES
 from rlnas.controllers.lstm_policy import LstmPolicy
 from rlnas.envs.episodes import Episodes
 from rlnas.objective import Means
@@ -21,6 +22,7 @@ CONTROLLERS: dict[str, dict[str, Any]] = {
     "random": {"algorithm": "random"},
     "evolution": {"algorithm": "evolution", "params": {"population": 6, "sample": 2}},
     "local_search": {"algorithm": "local_search"},
+    "lanas": {"algorithm": "lanas", "params": {"initial": 8, "tries": 16}},
     "genetic": {"algorithm": "genetic", "params": {"population": 6, "crossover_rate": 0.5, "decision_rate": 0.3}},
     "surrogate": {"algorithm": "surrogate", "params": {"initial": 6, "candidates": 20, "parents": 4}},
     "surrogate_ridge": {"algorithm": "surrogate", "params": {"predictor": "ridge", "initial": 6, "candidates": 20}},
@@ -61,7 +63,7 @@ def test_it_scores_and_samples_legal_stacks_only(name):
 
 
 @pytest.mark.variants(5)
-@pytest.mark.parametrize("name", [n for n in CONTROLLERS if not n.startswith(("random", "evol", "local", "gen"))])
+@pytest.mark.parametrize("name", [n for n, options in CONTROLLERS.items() if options["algorithm"] not in STRATEGIES])
 def test_a_masked_policy_never_chooses_what_is_illegal(name):
     controller, seen = made(name), Illegal()
     controller.model.learn(40 * controller.env.episodes.length, seen)

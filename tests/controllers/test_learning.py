@@ -11,7 +11,7 @@ import yaml
 from rlnas.cli import CONF
 from rlnas.config.build import build_config
 from rlnas.config.schema import ImitationConfig
-from rlnas.controllers import ALGORITHMS, Problem, make_controller
+from rlnas.controllers import ALGORITHMS, STRATEGIES, Problem, make_controller
 from rlnas.errors import RlnasError
 from rlnas.spaces import NasrlFactoredSpace, NasrlSpace
 from tests import turns
@@ -46,7 +46,7 @@ LEARNERS: dict[str, dict[str, Any]] = {
     "reinforce_mlp": {"algorithm": "reinforce", "params": {"learning_rate": 5e-3, "baseline_decay": 0.95}},
 }
 RANDOM = {"algorithm": "random"}
-SEARCHES: dict[str, dict[str, Any]] = {name: {"algorithm": name} for name in ("evolution", "local_search", "genetic")}
+SEARCHES: dict[str, dict[str, Any]] = {name: {"algorithm": name} for name in STRATEGIES if name != "random"}
 EVERY = {**LEARNERS, **SEARCHES, "random": RANDOM, "trpo": {"algorithm": "trpo", "params": {"batch_size": 32}}}
 OFF_POLICY: dict[str, dict[str, Any]] = {
     name: {
@@ -56,7 +56,7 @@ OFF_POLICY: dict[str, dict[str, Any]] = {
     for name in ("dqn", "qrdqn")
 }
 OFF_POLICY["qrdqn"]["policy_params"] = {"n_quantiles": 8}
-SHIPPED = ["evolution", "local_search", "genetic", "trpo", "dqn", "qrdqn"]
+SHIPPED = ["evolution", "local_search", "genetic", "lanas", "trpo", "dqn", "qrdqn"]
 
 
 def make(scorer, options: dict[str, Any], *, space=SPACE, target=TARGET, seed: int = 0, episodes: int = EPISODES):
