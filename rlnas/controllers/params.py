@@ -33,8 +33,14 @@ _RANGES: dict[str, tuple[float, float, bool]] = {
     "step_rate": (0, 1, False),
     "mutation_rate": (0, 1, False),
     "decision_rate": (0, 1, False),
+    "order": (1, 2, False),
+    "weight_decay": (0, math.inf, False),
+    "max_identities": (0, math.inf, False),
+    "temperature": (0, math.inf, True),
+    "temperature_min": (0, math.inf, True),
+    "temperature_epochs": (0, math.inf, True),
 }
-_WHOLE = ("population", "sample")
+_WHOLE = ("population", "sample", "order", "max_identities")
 
 
 def parameters(algorithm: Any) -> dict[str, inspect.Parameter]:
@@ -53,7 +59,19 @@ def parameters(algorithm: Any) -> dict[str, inspect.Parameter]:
 def check_params(algorithm: Any, params: dict[str, Any]) -> None:
     """Raise RlnasError for a name that the constructor does not have, or a number outside its range."""
     accepted = parameters(algorithm)
-    taken = {"self", "policy", "env", "space", "rng", "policy_kwargs", "seed", "kwargs", "_init_setup_model"}
+    taken = {
+        "self",
+        "policy",
+        "env",
+        "space",
+        "rng",
+        "problem",
+        "batch",
+        "policy_kwargs",
+        "seed",
+        "kwargs",
+        "_init_setup_model",
+    }
     known = sorted(set(accepted) - taken)
     for name, value in params.items():
         if name not in known:
