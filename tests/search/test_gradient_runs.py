@@ -71,7 +71,7 @@ def test_a_search_is_reported_and_resumed(
         patch.setattr("rlnas.search.rounds.Rounds._out_of_time", stop_after(1))
         with pytest.raises(KeyboardInterrupt):
             rlnas.run([*options(space, controller), "report=false", f"hydra.run.dir={tmp_path}/part"])
-    resumed = rlnas.run([f"resume={tmp_path}/part", "report=false"])
+    resumed = rlnas.run([f"resume={tmp_path}/part"])
     assert history(resumed) == rows
     assert weights_of(resumed) == weights
     assert result(resumed)["best"] == found["best"]
@@ -124,15 +124,16 @@ def test_other_controllers_have_no_such_table(tmp_path: Path) -> None:
         (["space=nasnet_small"], r"'concat', 'product'\]; set space.summarisations=\[sum\]"),
         (["space=nasrl_small", "space.merge=concat"], "set space.merge=sum"),
         (["space=nasrl_small", "evaluator=standalone"], "evaluator=standalone does not go with it"),
-        (["space=nasrl_bench", "evaluator=tabular"], "evaluator=tabular does not go with it"),
-        (["space=nasrl_small", "search.epochs_per_round=0"], "set search=gradient"),
+        (["space=nasrl_bench", "evaluator=tabular", "search=tabular"], "evaluator=tabular does not go with it"),
+        (["space=nasrl_small", "search=one_shot"], "set search=gradient"),
     ],
     ids=["space", "summarisations", "merge", "standalone", "table", "untrained"],
 )
 def test_illegal_pairs_say_one_line_before_anything_is_trained(
     changes: list[str], message: str, tmp_path: Path
 ) -> None:
-    arguments = ["controller=darts", "search=gradient", "progress=off", *changes]
+    layout = [] if any(item.startswith("search=") for item in changes) else ["search=gradient"]
+    arguments = ["controller=darts", "progress=off", *layout, *changes]
     with pytest.raises(rlnas.RlnasError, match=message) as error:
         rlnas.run([*arguments, f"hydra.run.dir={tmp_path}/run"])
     assert "\n" not in str(error.value)
