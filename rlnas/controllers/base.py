@@ -1,9 +1,10 @@
 """Interfaces of controllers and strategies, and the problem they are given."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from rlnas.envs.scorer import Outcome, Scorer
+from rlnas.evaluators import Training
 from rlnas.spaces import Architecture, Space
 
 
@@ -30,6 +31,10 @@ class Rounds(Protocol):
 
     def batches(self, size: int) -> int:
         """Return the maximum number of batches of `size` architectures."""
+        ...
+
+    def stop(self, by: str, text: str) -> None:
+        """End the search because of the controller's option `by`, for the reason `text`. The controller must return."""
         ...
 
 
@@ -62,6 +67,22 @@ class Controller(Protocol):
 
     def restore(self, state: dict[str, Any]) -> None:
         """Restore what `state` returned."""
+        ...
+
+
+@runtime_checkable
+class GradientController(Controller, Protocol):
+    """A controller that trains the shared weights itself, together with its architecture parameters."""
+
+    def train_weights(self, epoch: float) -> Training:
+        """Train until the shared weights have `epoch` epochs in total, warm-up included.
+
+        Raises Diverged when a loss or a parameter is not finite.
+        """
+        ...
+
+    def architecture_weights(self) -> list[dict[str, Any]]:
+        """Return rows of architecture_weights.csv without the round."""
         ...
 
 

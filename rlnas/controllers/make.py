@@ -70,12 +70,18 @@ STRATEGIES = {
     "random": "rlnas.controllers.random_search.RandomSearch",
 }
 
+GRADIENTS = {
+    "darts": "rlnas.controllers.darts.Darts",
+    "gdas": "rlnas.controllers.gdas.Gdas",
+}
+
 
 def make_controller(config: ControllerConfig, problem: Problem) -> Controller:
     """Build the controller that these options describe.
 
-    `algorithm` is a name of ALGORITHMS or STRATEGIES, or the dotted path of a user's class: one with
-    stable-baselines3's interface (it has `learn`) or a Strategy (rlnas.controllers.base; it has `ask`).
+    `algorithm` is a name of ALGORITHMS, STRATEGIES or GRADIENTS, or the dotted path of a user's class: one with
+    stable-baselines3's interface (it has `learn`), a Strategy (rlnas.controllers.base; it has `ask`), or a
+    GradientController (it has `train_weights`).
     Its networks are small, so they always run on the CPU. With `step_unit=auto` a step is a layer unless the
     algorithm takes only Discrete actions or a layer is one decision: then both are the same process, and a policy
     for Discrete actions is cheaper than one for MultiDiscrete of one. Raises RlnasError for options the algorithm
@@ -88,6 +94,10 @@ def make_controller(config: ControllerConfig, problem: Problem) -> Controller:
     if config.step_unit != "auto":
         units = [unit for unit in units if unit == config.step_unit]
     algorithm = load_algorithm(config.algorithm)
+    if hasattr(algorithm, "train_weights"):
+        _check_no_policy(algorithm, config)
+        made: Controller = algorithm(problem, config.episodes, **config.params)
+        return made
     if not hasattr(algorithm, "learn"):
         rng = numpy_stream(seed, f"controller/{config.algorithm}")  # strategies with the same seed draw independently
         if hasattr(algorithm, "share") and scorer.evaluator.effort is None:
@@ -114,6 +124,13 @@ def make_controller(config: ControllerConfig, problem: Problem) -> Controller:
 
 
 def _strategy(chosen: Any, config: ControllerConfig, space: Space, rng: np.random.Generator) -> Strategy:
+    _check_no_policy(chosen, config)
+    strategy: Strategy = chosen(space, rng, **config.params)
+    return strategy
+
+
+def _check_no_policy(chosen: Any, config: ControllerConfig) -> None:
+    """Raise RlnasError for options of a policy, and for `params` that a controller without one does not have."""
     if config.policy_params:
         raise RlnasError(
             f"controller.policy_params is {config.policy_params}, but controller {config.algorithm} has no policy; "
@@ -131,8 +148,6 @@ def _strategy(chosen: Any, config: ControllerConfig, space: Space, rng: np.rando
         )
     _check_imitation(config, able=False)
     check_params(chosen, config.params)
-    strategy: Strategy = chosen(space, rng, **config.params)
-    return strategy
 
 
 def _imitation(config: ControllerConfig, model: BaseAlgorithm, env: NASVecEnv) -> list[Companion]:
@@ -214,12 +229,13 @@ def _policy(algorithm: Any, config: ControllerConfig) -> Any:
 
 
 def load_algorithm(name: str) -> Any:
-    """Return the class of a name of ALGORITHMS or STRATEGIES, or at a dotted path; imports no other controller."""
-    path = {**ALGORITHMS, **STRATEGIES}.get(name, name)
+    """Return the class of a name of the three tables, or at a dotted path; imports no other controller."""
+    path = {**ALGORITHMS, **STRATEGIES, **GRADIENTS}.get(name, name)
     found = load_own(path, "controller.algorithm") if "." in path else None
-    if not hasattr(found, "learn") and not hasattr(found, "ask"):
+    if not any(hasattr(found, method) for method in ("learn", "ask", "train_weights")):
+        known = ", ".join([*ALGORITHMS, *STRATEGIES, *GRADIENTS])
         raise RlnasError(
-            f"controller.algorithm is '{path}', expected {', '.join([*ALGORITHMS, *STRATEGIES])} or the dotted "
-            "path of a class with stable-baselines3's interface, such as sb3_contrib.TRPO, or with ask and tell"
+            f"controller.algorithm is '{path}', expected {known} or the dotted path of a class with "
+            "stable-baselines3's interface, such as sb3_contrib.TRPO, with ask and tell, or with train_weights"
         )
     return found

@@ -5,8 +5,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from rlnas.children.supernet import Supernet
+from rlnas.data import ImageData
 from rlnas.errors import RlnasError
 from rlnas.spaces import Architecture
+from rlnas.spaces.networks import Networks
 
 Draw = Callable[[int], Iterable[Architecture]]  # draw(n) samples n architectures to train on
 
@@ -48,6 +51,14 @@ class Training(NamedTuple):
     learning_rate: float
 
 
+class SharedWeights(NamedTuple):
+    """What a gradient controller needs: the supernet, its images, and the networks of the space."""
+
+    supernet: Supernet
+    data: ImageData
+    networks: Networks
+
+
 class Evaluator(ABC):
     """Scores architectures, many in one call and all on the same images.
 
@@ -57,7 +68,8 @@ class Evaluator(ABC):
     reward.scale=auto. value_names: names of a score's values other than the accuracy. checkpoint_seconds: minimum
     time between two checkpoints, for evaluators whose rounds take less time than writing a checkpoint. effort: name of
     the value that says how long an architecture was trained for its score, if that may differ: the best of a run is
-    one of the longest trained; None otherwise. say: prints one line of progress; a run sets it.
+    one of the longest trained; None otherwise. shared: the shared weights that a gradient controller
+    trains, None without any. say: prints one line of progress; a run sets it.
     """
 
     version: int = 0
@@ -65,6 +77,7 @@ class Evaluator(ABC):
     value_names: tuple[str, ...] = ()
     checkpoint_seconds: float = 0.0
     effort: str | None = None
+    shared: "SharedWeights | None" = None
     say: Callable[[str], None] = staticmethod(lambda line: None)
 
     @abstractmethod

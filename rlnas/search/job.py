@@ -14,7 +14,7 @@ import torch
 
 from rlnas.children.export import MODEL
 from rlnas.config.schema import Config
-from rlnas.controllers import Controller, Problem, make_controller
+from rlnas.controllers import Controller, GradientController, Problem, make_controller
 from rlnas.controllers.strategy import StrategyController
 from rlnas.data import load_data
 from rlnas.data.record import check_same_data, data_record
@@ -209,6 +209,7 @@ class Job:
         )
         # Building a controller seeds the global generators; only its policy draws from them.
         controller = make_controller(config.controller, Problem(self.space, recorder, config.seed))
+        by_gradients = isinstance(controller, GradientController)
         rounds = Rounds(
             config.search,
             config.budget,
@@ -220,8 +221,11 @@ class Job:
             clock=self.clock,
             progress=self.progress,
             seed=config.seed,
-            collapse=Collapse(config, self.space, policy=not isinstance(controller, StrategyController)),
+            collapse=Collapse(
+                config, self.space, policy=not (by_gradients or isinstance(controller, StrategyController))
+            ),
             checkpoint=self._checkpoint_search,
+            weights=self.folder.open_weights() if by_gradients else None,
         )
         if self.folder.saved is not None:
             rounds.restore(self.folder.saved)

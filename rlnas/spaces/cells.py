@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from rlnas.errors import RlnasError
 from rlnas.networks.graph import Graph
+from rlnas.networks.relaxation import Relaxation
 from rlnas.spaces.cell_network import (
     CHOOSABLE,
     SUMMARISATIONS,
@@ -20,6 +21,7 @@ from rlnas.spaces.cell_network import (
     loose,
     network_operator,
 )
+from rlnas.spaces.cell_relaxation import RelaxedNetwork, cell_choices, edges, refuse, strongest_two
 from rlnas.spaces.diagram import Arrow, Box, Diagram
 from rlnas.spaces.growable import GrowableSpace
 from rlnas.spaces.independent import Decisions
@@ -285,6 +287,43 @@ class CellSpace(GrowableSpace):
         None for fewer than three cells, or where the last reduction cell's output is one pixel wide.
         """
         return self._network(architecture, image_channels, image_size).auxiliary(classes)
+
+    # -- relaxation ----------------------------------------------------------------------------------
+
+    def relaxation(self, *, image_channels: int, image_size: int, classes: int) -> Relaxation:
+        """Return the network of all cells; see rlnas.spaces.cell_relaxation.
+
+        Raises RlnasError for summarisations other than the sum alone, and for output=loose.
+        """
+        refuse(self.summarisations, self.output)
+        choices = cell_choices(self.kinds, self.nodes, self.operators)
+        network = RelaxedNetwork(
+            self.operators,
+            choices,
+            self.nodes,
+            self.plan,
+            tied=self.tied,
+            image_channels=image_channels,
+            image_size=image_size,
+        )
+        return network.relaxation(classes)
+
+    def discretised(self, strengths: Sequence[Sequence[float]]) -> Decisions:
+        """Return the cells of the two strongest edges of each node, each with its strongest operator; never zero."""
+        values: list[int] = []
+        rows = iter(strengths)
+        for _ in self.kinds:
+            of_node: dict[int, list[Sequence[float]]] = {}
+            for number, _ in edges(self.nodes):
+                of_node.setdefault(number, []).append(next(rows))
+            for found in of_node.values():
+                (low, first), (high, second) = strongest_two(found)
+                values += [self.predecessors.index((low, high)), first, second, 0]
+        return self.check(values)
+
+    def identities(self, architecture: Sequence[int]) -> int:
+        """Return the number of identities in the normal cell (Liang et al. 2019, DARTS+, section 3.2)."""
+        return sum(operator == "identity" for node in self.cells_of(architecture)[0] for operator in node.operators)
 
     def _network(self, architecture: Sequence[int], image_channels: int, image_size: int) -> Network:
         cells = self.cells_of(architecture)
