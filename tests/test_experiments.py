@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 import rlnas
 from rlnas.cli import CONF, _compose
@@ -19,7 +20,7 @@ OPTIONS = [
 ]
 EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
 TABLES = ("nas_bench_macro", "table")  # experiments, and the options of space with the same names
-BENCH = ("compare_small", "nasrl_bench")  # of a space with networks and a table
+BENCH = ("compare_small", "compare_all", "nasrl_bench")  # of a space with networks and a table
 PROGRAMS = tuple(name for name in EXPERIMENTS if name.startswith("program"))
 NETWORKS = sorted(set(EXPERIMENTS) - {*TABLES, *BENCH, *PROGRAMS}, key=lambda name: ("nasrl" not in name, name))
 GIVEN = {
@@ -149,9 +150,33 @@ def test_the_small_comparison_sweeps_over_its_own_controllers_and_seeds(tmp_path
     from tests.command import rlnas as command
 
     options = ["budget.architectures=20", "seed=0,1", f"hydra.sweep.dir={tmp_path}/sweep"]
-    command("-m", "+experiment=compare_small", *options)
+    command("-m", "+experiment=compare_small", *options, cwd=tmp_path)
     runs = list((tmp_path / "sweep").rglob("result.json"))
     assert len(runs) == 10  # five controllers
+    assert (tmp_path / "sweep" / "comparison.html").exists()
+
+
+NOT_FOR_TABLES = {"darts", "gdas", "successive_halving"}  # these train networks
+PRESETS = {"ppo_shared", "reinforce_enas", "evolution_programs", "sb3", "yours"}  # other settings of one of the rest
+
+
+def test_the_comparison_of_all_has_every_controller_for_tables() -> None:
+    config = yaml.safe_load((CONF / "experiment" / "compare_all.yaml").read_text(encoding="utf-8"))
+    named = config["hydra"]["sweeper"]["params"]["controller"].split(",")
+    every = {path.stem for path in (CONF / "controller").glob("*.yaml")}
+    assert len(set(named)) == len(named)
+    assert set(named) == every - NOT_FOR_TABLES - PRESETS
+
+
+@pytest.mark.slow
+def test_all_controllers_are_compared_by_one_command(tmp_path: Path) -> None:
+    from tests.command import rlnas as command
+
+    options = ["budget.architectures=60", "seed=0", f"hydra.sweep.dir={tmp_path}/sweep"]
+    said = command("-m", "+experiment=compare_all", *options, cwd=tmp_path)
+    config = yaml.safe_load((CONF / "experiment" / "compare_all.yaml").read_text(encoding="utf-8"))
+    for name in config["hydra"]["sweeper"]["params"]["controller"].split(","):
+        assert name in said.stdout
     assert (tmp_path / "sweep" / "comparison.html").exists()
 
 
