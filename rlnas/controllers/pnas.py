@@ -21,8 +21,8 @@ class Pnas(Surrogate):
     beam_candidates: expansions, at most, of all of them together; where there are more, as many are drawn. Other
     options: see `Surrogate`; the acquisition is the mean, as in the paper.
 
-    Architectures of the first stage are random, whatever `initial` is. In later stages the candidates are the expansions only, until all are
-    scored. `space.grow.every` is how many are scored at a stage, the paper's K again.
+    Architectures of the first stage are random, whatever `initial` is. In later stages the candidates are the
+    expansions only, until all are scored. `space.grow.every` is how many are scored at a stage, the paper's K again.
 
     Deviations: the predictor is fitted before every batch, not once a stage, as scores come batch by batch; and where
     the expansions of a beam are too many, they are sampled. Of the paper's ensemble of five LSTMs `lstm` has three.
