@@ -180,7 +180,7 @@ def controller_config(controller: str, setting: str = "") -> dict[str, Any]:
             place = place[group]
         kind = type(place[last])
         place[last] = (
-            value == "True" if kind is bool else kind(value)
+            value.lower() == "true" if kind is bool else kind(value)
         )  # KeyError for an option that the default does not name
     return config
 

@@ -21,8 +21,8 @@ class Pnas(Surrogate):
     beam_candidates: expansions, at most, of all of them together; where there are more, as many are drawn. Other
     options: see `Surrogate`; the acquisition is the mean, as in the paper.
 
-    Architectures of the first stage are random. In later stages the candidates are the expansions only, until all are
-    scored. `space.grow.every` is how many are scored at a stage, the paper's K again.
+    Architectures of the first stage are random, whatever `initial` is. In later stages the candidates are the
+    expansions only, until all are scored. `space.grow.every` is how many are scored at a stage, the paper's K again.
 
     Deviations: the predictor is fitted before every batch, not once a stage, as scores come batch by batch; and where
     the expansions of a beam are too many, they are sampled. Of the paper's ensemble of five LSTMs `lstm` has three.
@@ -90,9 +90,10 @@ class Pnas(Surrogate):
         self.expansions = list(dict.fromkeys(found))
         self.stage, self.first, self.scored = self.space.stage, False, []
 
+    def _begun(self) -> bool:
+        return not self.first and (self.stage is not None or super()._begun())
+
     def _chosen(self, count: int) -> list[Architecture]:
-        if self.first:
-            return []
         self.expansions = self._unknown(self.expansions)
         found = self.ranked(self.expansions, count)
         return found if self.expansions else super()._chosen(count)

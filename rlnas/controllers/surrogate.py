@@ -22,7 +22,7 @@ from rlnas.spaces.process import is_legal
 
 Floats = NDArray[np.float64]
 
-ACQUISITIONS = ("thompson", "bound", "mean")
+ACQUISITIONS = ("bound", "thompson", "mean")
 TRIES = 10  # draws, at most, for each random architecture that is still unknown
 
 
@@ -30,12 +30,13 @@ class Surrogate:
     """Proposes the candidates that a predictor of the scores finds most promising.
 
     predictor: a name of rlnas.controllers.predictors.PREDICTORS. acquisition: the value by which candidates are
-    chosen: `thompson`, a draw from the normal distribution of each prediction (independent Thompson sampling);
-    `bound`, mean + `exploration` standard deviations; `mean`. initial: random architectures that are scored first.
-    parents: the best architectures by predicted mean, from which half of the `candidates` are made by one or two
-    mutations and a quarter by crossover; the last quarter is random. repeats: whether the parents are candidates
-    too, to be scored again where scores are noisy; otherwise no architecture is proposed twice as long as others
-    are found. memory: architectures, the latest ones, that the predictor is fitted to.
+    chosen: `bound`, mean + `exploration` standard deviations; `thompson`, a draw from the normal distribution of each
+    prediction (independent Thompson sampling), a new one for each place in the batch; `mean`. initial: random
+    architectures that are scored first. parents: the best architectures by predicted mean, from which half of the
+    `candidates` are made by one or two mutations and a quarter by crossover; the last quarter is random. repeats:
+    whether the parents are candidates too, to be scored again where scores are noisy; otherwise no architecture is
+    proposed twice as long as others are found. memory: architectures, the latest ones, that the predictor is fitted
+    to.
 
     The fit follows from the state, so it is no part of it: its draws come from a generator of its own, seeded by a
     number of the state and the number of scores.
@@ -46,7 +47,7 @@ class Surrogate:
         space: Space,
         rng: np.random.Generator,
         predictor: str = "gp",
-        acquisition: str = "thompson",
+        acquisition: str = "bound",
         exploration: float = 1.0,
         initial: int = 20,
         parents: int = 10,
@@ -80,7 +81,7 @@ class Surrogate:
 
     def ask(self, count: int) -> list[Architecture]:
         """Propose the candidates with the highest acquisition values; first random architectures."""
-        self.asked = self._chosen(count) if len(self.values.known) >= self.initial else []
+        self.asked = self._chosen(count) if self._begun() else []
         self._fill(self.asked, count)
         return self.asked
 
@@ -93,7 +94,7 @@ class Surrogate:
 
     def sample(self, count: int) -> list[Architecture]:
         """Sample mutations of the best architectures by mean score; random ones before there are `initial`."""
-        best = self.values.best(self.parents) if len(self.values.known) >= self.initial else []
+        best = self.values.best(self.parents) if self._begun() else []
         if not best or self.space.size == 1:
             return [self.space.sample(self.rng) for _ in range(count)]
         return [self.space.mutate(best[place], self.rng) for place in self.rng.integers(len(best), size=count)]
@@ -109,6 +110,10 @@ class Surrogate:
         self._fitted = None
 
     # -- choosing ------------------------------------------------------------------------------------
+
+    def _begun(self) -> bool:
+        """Return whether the predictor chooses: there are `initial` scores to learn from."""
+        return len(self.values.known) >= self.initial
 
     def model(self) -> Predictor:
         """Return the predictor, fitted to the scores so far."""

@@ -44,6 +44,7 @@ CONTROLLERS: dict[str, dict[str, Any]] = {
     "qrdqn": {"algorithm": "qrdqn", "params": SMALL, "policy_params": {"n_quantiles": 4}},
 }
 every = pytest.mark.parametrize("name", CONTROLLERS)
+LEARNERS = [name for name, options in CONTROLLERS.items() if options["algorithm"] not in STRATEGIES]
 
 
 def made(name: str, seed: int = 0, episodes: int = 4, **more: Any) -> Any:
@@ -63,7 +64,7 @@ def test_it_scores_and_samples_legal_stacks_only(name):
 
 
 @pytest.mark.variants(5)
-@pytest.mark.parametrize("name", [n for n, options in CONTROLLERS.items() if options["algorithm"] not in STRATEGIES])
+@pytest.mark.parametrize("name", LEARNERS)
 def test_a_masked_policy_never_chooses_what_is_illegal(name):
     controller, seen = made(name), Illegal()
     controller.model.learn(40 * controller.env.episodes.length, seen)

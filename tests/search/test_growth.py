@@ -21,6 +21,8 @@ SMALL = {"buffer_size": 200, "learning_starts": 8, "batch_size": 8}
 CONTROLLERS = {
     "random": ControllerConfig(algorithm="random", episodes=5),
     "evolution": ControllerConfig(algorithm="evolution", episodes=5, params={"population": 4, "sample": 2}),
+    "surrogate": ControllerConfig(algorithm="surrogate", episodes=5, params={"initial": 8, "candidates": 20}),
+    "pnas": ControllerConfig(algorithm="pnas", episodes=5, params={"beam": 4, "beam_candidates": 60}),
     "ppo": ControllerConfig(algorithm="ppo", episodes=5, imitation=IMITATION, params={"n_epochs": 2}),
     "reinforce": ControllerConfig(
         algorithm="reinforce", policy="lstm", episodes=5, imitation=IMITATION, policy_params={"hidden_size": 8}
@@ -30,7 +32,9 @@ CONTROLLERS = {
     "maskable_ppo": ControllerConfig(algorithm="maskable_ppo", episodes=5, params={"n_epochs": 2}),
     "recurrent_ppo": ControllerConfig(algorithm="recurrent_ppo", policy="MlpLstmPolicy", episodes=5),
 }
-every_controller = pytest.mark.parametrize("name", by_default(CONTROLLERS, "random", "evolution", "ppo", "reinforce"))
+every_controller = pytest.mark.parametrize(
+    "name", by_default(CONTROLLERS, "random", "evolution", "pnas", "ppo", "reinforce")
+)
 SCHEDULE = [2] * 15 + [4] * 15 + [5] * 10  # start 2, step 2, every 15
 
 
@@ -78,7 +82,7 @@ def test_the_weights_train_and_the_control_is_drawn_at_the_depth_of_the_round(tm
 
     evaluator, space = Remembers(value), space_of()
     search(tmp_path, space, evaluator, budget={"rounds": 4}, options={"random_control": 7, "warmup_epochs": 1})
-    length = {depth: len(space.chains[depth].choices) for depth in (2, 4, 5)}
+    length = {depth: len(space.members[depth].choices) for depth in (2, 4, 5)}
     trained = [{len(one) for one in drawn} for drawn in evaluator.trained]
     assert trained == [{length[2]}, {length[2]}, {length[2]}, {length[4]}, {length[5]}]  # the warm-up first
     assert evaluator.controls == [{length[2]}, {length[2]}, {length[4]}, {length[5]}]
