@@ -16,7 +16,7 @@ from rlnas.config.plain_data import to_dict
 from rlnas.config.presets import space_options
 from rlnas.config.schema import EVALUATOR_CONFIGS, NAMED_GROUPS, Config, OwnConfig
 from rlnas.config.spaces import SPACE_CONFIGS, GrowConfig
-from rlnas.controllers.make import ALGORITHMS, OWN_POLICIES, STRATEGIES, load_algorithm
+from rlnas.controllers.make import ALGORITHMS, GRADIENTS, OWN_POLICIES, STRATEGIES, load_algorithm
 from rlnas.spaces import (
     DartsSpace,
     EvonetSpace,
@@ -174,7 +174,7 @@ def constructor(algorithm: str) -> Any:
     return found if found.__module__.startswith("rlnas") and "__init__" in vars(found) else None
 
 
-OWN = [name for name in (*ALGORITHMS, *STRATEGIES) if constructor(name) is not None]
+OWN = [name for name in (*ALGORITHMS, *STRATEGIES, *GRADIENTS) if constructor(name) is not None]
 
 
 @pytest.mark.parametrize("name", OWN)
