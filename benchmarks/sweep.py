@@ -66,6 +66,11 @@ GRIDS: dict[str, dict[str, tuple[Any, ...]]] = {
     "evolution": {"params.population": (10, 25, 50, 100), "params.sample": (5, 10)},
     "genetic": {"params.population": (10, 20), "params.mutation_rate": (0.4, 0.8), "params.decision_rate": (0.05, 0.2)},
     "lanas": {"params.height": (5, 7), "params.initial": (10, 20), "params.exploration": (0.1, 0.3)},
+    "optuna": {
+        "params.sampler": ("TPESampler", "NSGAIISampler"),
+        "params.repeats": ("neighbour", "random"),
+        "episodes": (1, 5),
+    },
     "local_search": {"episodes": (1, 2, 3, 4, 5, 6, 8, 10)},  # it has no other option
 }
 CODE = (

@@ -60,6 +60,7 @@ STRATEGIES = {
     "local_search": "rlnas.controllers.local_search.LocalSearch",
     "genetic": "rlnas.controllers.genetic.Genetic",
     "lanas": "rlnas.controllers.lanas.Lanas",
+    "optuna": "rlnas.controllers.optuna.OptunaSearch",
     "random": "rlnas.controllers.random_search.RandomSearch",
 }
 
