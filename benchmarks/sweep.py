@@ -76,6 +76,11 @@ GRIDS: dict[str, dict[str, tuple[Any, ...]]] = {
         "params.predictor": ("gp", "ridge"),
     },
     "lanas": {"params.height": (5, 7), "params.initial": (10, 20), "params.exploration": (0.1, 0.3)},
+    "optuna": {
+        "params.sampler": ("TPESampler", "NSGAIISampler"),
+        "params.repeats": ("neighbour", "random"),
+        "episodes": (1, 5),
+    },
     "local_search": {"episodes": (1, 2, 3, 4, 5, 6, 8, 10)},  # it has no other option
 }
 CODE = (

@@ -67,6 +67,7 @@ STRATEGIES = {
     "surrogate": "rlnas.controllers.surrogate.Surrogate",
     "pnas": "rlnas.controllers.pnas.Pnas",
     "lanas": "rlnas.controllers.lanas.Lanas",
+    "optuna": "rlnas.controllers.optuna.OptunaSearch",
     "random": "rlnas.controllers.random_search.RandomSearch",
 }
 

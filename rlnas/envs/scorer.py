@@ -1,7 +1,7 @@
 """Scores architectures: evaluator, objective and reward scale in one call."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from rlnas.evaluators import Evaluator, Score
 from rlnas.objective import Objective, Scale
@@ -10,12 +10,16 @@ from rlnas.spaces import Architecture
 
 @dataclass(frozen=True)
 class Outcome:
-    """A scored architecture: the evaluator's score, its objective, and the reward that a learner receives."""
+    """A scored architecture: the evaluator's score, its objective, and the reward that a learner receives.
+
+    costs: `params`, `flops` and others of the architecture, by name; None if not known.
+    """
 
     architecture: Architecture
     score: Score
     objective: float
     reward: float
+    costs: Mapping[str, float | None] = field(default_factory=dict)
 
 
 class Scorer:
@@ -44,10 +48,13 @@ class Scorer:
         """
         evaluator = self.evaluator
         scores = evaluator.evaluate(architectures) if share == 1 else evaluator.evaluate_partly(architectures, share)
-        pairs = list(zip(architectures, scores, strict=True))
-        values = [self.value(architecture, score) for architecture, score in pairs]
+        costs = [evaluator.costs(architecture) for architecture in architectures]
+        values = [
+            self.objective(architecture, {**cost, **score.values})
+            for architecture, score, cost in zip(architectures, scores, costs, strict=True)
+        ]
         rewards = self.scale.batch(architectures, values)
-        return [Outcome(*pair, value, reward) for pair, value, reward in zip(pairs, values, rewards, strict=True)]
+        return [Outcome(*parts) for parts in zip(architectures, scores, values, rewards, costs, strict=True)]
 
     def value(self, architecture: Architecture, score: Score) -> float:
         """Return the objective of a scored architecture."""

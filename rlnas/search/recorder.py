@@ -97,7 +97,7 @@ class Recorder(Scorer):
 
     def _row(self, outcome: Outcome, index: int) -> dict[str, Any]:
         score, architecture = outcome.score, outcome.architecture
-        costs = {"params": None, "flops": None, **self.evaluator.costs(architecture)}
+        costs = {"params": None, "flops": None, **outcome.costs}
         return {
             "index": index,
             "round": self.round,

@@ -22,6 +22,7 @@ CONTROLLERS: dict[str, dict[str, Any]] = {
     "random": {"algorithm": "random"},
     "evolution": {"algorithm": "evolution", "params": {"population": 6, "sample": 2}},
     "local_search": {"algorithm": "local_search"},
+    "optuna": {"algorithm": "optuna"},
     "lanas": {"algorithm": "lanas", "params": {"initial": 8, "tries": 16}},
     "genetic": {"algorithm": "genetic", "params": {"population": 6, "crossover_rate": 0.5, "decision_rate": 0.3}},
     "surrogate": {"algorithm": "surrogate", "params": {"initial": 6, "candidates": 20, "parents": 4}},

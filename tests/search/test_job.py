@@ -18,7 +18,8 @@ from tests.command import rlnas as command
 from tests.runs.test_resume import run_until
 
 CONTROLLERS = (
-    *("ppo", "a2c", "reinforce", "random", "evolution", "local_search", "genetic", "surrogate", "pnas", "lanas", "dqn"),
+    *("ppo", "a2c", "reinforce", "random", "evolution", "local_search", "genetic", "surrogate", "pnas", "lanas"),
+    *("optuna", "dqn"),
 )
 
 
