@@ -126,6 +126,8 @@ class Surrogate:
             architectures = [architecture for architecture, _ in known]
             self._describe.forget([*architectures, *self._again()])
             means, counts = np.array([pair for _, pair in known], dtype=np.float64).T
+            finite = np.isfinite(means)
+            means[~finite] = means[finite].min(initial=np.inf) if finite.any() else 0.0  # failed: as bad as the worst
             self._fitted = PREDICTORS[self.predictor]()
             self._fitted.fit(
                 self._describe(architectures), means, counts, np.random.default_rng([self.seed, self.told])

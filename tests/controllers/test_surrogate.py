@@ -219,6 +219,15 @@ def test_the_predictor_is_fitted_to_the_latest_scores_once_a_batch(monkeypatch):
     assert fits == [8, 12, 14]
 
 
+def test_a_failed_one_counts_as_the_worst():
+    search = Surrogate(SPACE, generator(), initial=4, candidates=20)
+    asked = search.ask(4)
+    told(search, asked, [1.0, -np.inf, 3.0, 2.0])
+    other = Surrogate(SPACE, generator(), initial=4, candidates=20)
+    told(other, other.ask(4), [1.0, 1.0, 3.0, 2.0])
+    assert search.ask(4) == other.ask(4)
+
+
 @pytest.mark.parametrize("cls", [Surrogate, Pnas])
 @pytest.mark.parametrize(
     ("options", "message"),
