@@ -90,6 +90,9 @@ class Pnas(Surrogate):
         self.expansions = list(dict.fromkeys(found))
         self.stage, self.first, self.scored = self.space.stage, False, []
 
+    def _again(self) -> list[Architecture]:
+        return self.expansions
+
     def _begun(self) -> bool:
         return not self.first and (self.stage is not None or super()._begun())
 

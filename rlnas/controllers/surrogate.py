@@ -111,6 +111,10 @@ class Surrogate:
 
     # -- choosing ------------------------------------------------------------------------------------
 
+    def _again(self) -> Sequence[Architecture]:
+        """Return candidates of the next batches, whose descriptions are kept; here they are made anew."""
+        return []
+
     def _begun(self) -> bool:
         """Return whether the predictor chooses: there are `initial` scores to learn from."""
         return len(self.values.known) >= self.initial
@@ -120,8 +124,10 @@ class Surrogate:
         if self._fitted is None:
             known = list(self.values.known.items())[-self.memory :]
             architectures = [architecture for architecture, _ in known]
-            self._describe.forget(architectures)
+            self._describe.forget([*architectures, *self._again()])
             means, counts = np.array([pair for _, pair in known], dtype=np.float64).T
+            finite = np.isfinite(means)
+            means[~finite] = means[finite].min(initial=np.inf) if finite.any() else 0.0  # failed: as bad as the worst
             self._fitted = PREDICTORS[self.predictor]()
             self._fitted.fit(
                 self._describe(architectures), means, counts, np.random.default_rng([self.seed, self.told])

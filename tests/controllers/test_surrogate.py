@@ -11,6 +11,7 @@ import rlnas
 from benchmarks.bare import bare_search, regrets
 from benchmarks.sweep import controller_config, typed
 from benchmarks.synthetic import synthetic_space
+from rlnas.config.spaces import NasBenchMacroConfig
 from rlnas.controllers.encoding import Described, Encoding
 from rlnas.controllers.pnas import Pnas
 from rlnas.controllers.predictors import PREDICTORS, GaussianProcess
@@ -20,7 +21,7 @@ from rlnas.errors import RlnasError
 from rlnas.evaluators import Score
 from rlnas.evaluators.prediction import kendall
 from rlnas.spaces import NasrlSpace, TableSpace
-from rlnas.tabular import Benchmark
+from rlnas.tabular import Benchmark, read_benchmark
 
 SPACE = NasrlSpace(4, ("conv1x1", "conv3x3", "max_pool3x3"), filters=4, reductions=1)  # 648 architectures
 
@@ -218,6 +219,15 @@ def test_the_predictor_is_fitted_to_the_latest_scores_once_a_batch(monkeypatch):
     assert fits == [8, 12, 14]
 
 
+def test_a_failed_one_counts_as_the_worst():
+    search = Surrogate(SPACE, generator(), initial=4, candidates=20)
+    asked = search.ask(4)
+    told(search, asked, [1.0, -np.inf, 3.0, 2.0])
+    other = Surrogate(SPACE, generator(), initial=4, candidates=20)
+    told(other, other.ask(4), [1.0, 1.0, 3.0, 2.0])
+    assert search.ask(4) == other.ask(4)
+
+
 @pytest.mark.parametrize("cls", [Surrogate, Pnas])
 @pytest.mark.parametrize(
     ("options", "message"),
@@ -338,3 +348,15 @@ def test_progress_with_a_predictor_finds_better_ones_than_with_noise():
     leads = [best("gp", seed) - best("noise", seed) for seed in range(6)]
     assert np.mean(leads) > 0
     assert sum(lead > 0 for lead in leads) >= 5
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("setting", ["", "params.repeats=true", "params.predictor=ridge"])
+def test_on_nas_bench_macro_random_search_has_twice_the_regret(nas_bench_macro, setting):
+    space = TableSpace("nas_bench_macro", read_benchmark(NasBenchMacroConfig(path=str(nas_bench_macro))))
+    means = []
+    for name, options in (("surrogate", setting), ("random", "")):
+        config = typed(controller_config(name, options))
+        searches = [bare_search(space, config, architectures=200, seed=seed) for seed in range(10)]
+        means.append(np.mean([regrets(space, *found, [200])[0] for found in searches]))
+    assert means[0] <= means[1] / 2
