@@ -10,12 +10,8 @@ import pandas as pd
 
 from rlnas.errors import RlnasError
 
-TEXT = (
-    "architecture",
-    "choice",
-    "alternative",
-    "code",
-)  # code is a big integer: beyond 64 bits, so never a number here
+# code is a big integer: beyond 64 bits, so never a number here
+TEXT = ("architecture", "choice", "alternative", "code")
 
 
 def number(value: Any) -> float | None:

@@ -259,7 +259,7 @@ SOME = ImitationConfig(weight=0.5)
     [
         (
             {"algorithm": "pppo"},
-            "controller.algorithm is 'pppo', expected ppo, a2c, .*trpo, .*evolution, .*random or the dotted path of a",
+            "controller.algorithm is 'pppo', expected ppo, a2c, .*trpo, .*evolution, .*gdas or the dotted path of a",
         ),
         ({"algorithm": "no.such.thing"}, "controller.algorithm: no.such.thing cannot be imported: No module named"),
         ({"algorithm": "stable_baselines3.PPOO"}, "controller.algorithm: stable_baselines3.PPOO cannot be imported"),
@@ -362,17 +362,7 @@ SOME = ImitationConfig(weight=0.5)
                 {"algorithm": name, "imitation": SOME, **({"policy": "MlpLstmPolicy"} if "rec" in name else {})},
                 f"controller.imitation.weight is 0.5, but {name} has no policy without memory .*; set it to 0, or use",
             )
-            for name in (
-                "recurrent_ppo",
-                "dqn",
-                "qrdqn",
-                "random",
-                "evolution",
-                "local_search",
-                "genetic",
-                "surrogate",
-                "pnas",
-            )
+            for name in ("recurrent_ppo", "dqn", "qrdqn", *STRATEGIES, "gdas")
         ],
     ],
 )
