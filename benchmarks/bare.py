@@ -27,10 +27,10 @@ class ListScorer(Scorer):
         self.observed: list[float] = []
         self.true: list[float] = []
 
-    def score(self, architectures: Sequence[Architecture]) -> list[Outcome]:
+    def score(self, architectures: Sequence[Architecture], share: float = 1.0) -> list[Outcome]:
         """Return the outcome of each architecture. Raises BudgetSpent if the budget does not suffice for all."""
         room = self.budget - len(self.observed)
-        outcomes = super().score(architectures[:room])
+        outcomes = super().score(architectures[:room], share)
         self.observed += [outcome.score.accuracy for outcome in outcomes]
         self.true += [float(outcome.score.true or 0.0) for outcome in outcomes]
         if room < len(architectures):

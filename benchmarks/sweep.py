@@ -65,6 +65,16 @@ GRIDS: dict[str, dict[str, tuple[Any, ...]]] = {
     "qrdqn": VALUE,
     "evolution": {"params.population": (10, 25, 50, 100), "params.sample": (5, 10)},
     "genetic": {"params.population": (10, 20), "params.mutation_rate": (0.4, 0.8), "params.decision_rate": (0.05, 0.2)},
+    "surrogate": {
+        "params.acquisition": ("thompson", "bound"),
+        "params.repeats": (False, True),
+        "params.predictor": ("gp", "ridge"),
+    },
+    "pnas": {
+        "params.acquisition": ("mean", "bound"),
+        "params.repeats": (False, True),
+        "params.predictor": ("gp", "ridge"),
+    },
     "lanas": {"params.height": (5, 7), "params.initial": (10, 20), "params.exploration": (0.1, 0.3)},
     "optuna": {
         "params.sampler": ("TPESampler", "NSGAIISampler"),
@@ -173,7 +183,10 @@ def controller_config(controller: str, setting: str = "") -> dict[str, Any]:
         place = config
         for group in groups:
             place = place[group]
-        place[last] = type(place[last])(value)  # KeyError for an option that the default does not name
+        kind = type(place[last])
+        place[last] = (
+            value == "True" if kind is bool else kind(value)
+        )  # KeyError for an option that the default does not name
     return config
 
 

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
 
+from rlnas.compare import show
 from rlnas.config.composed import raw, set_value
 from rlnas.config.quoting import override, overrides_in, shown
 from rlnas.errors import RlnasError
@@ -72,15 +73,18 @@ def _stamped(config: Any, key: str) -> bool:
 
 
 def compare_sweep(sweep: Path | None) -> None:
-    """Compare the runs of a sweep if there was one and at least one run finished."""
+    """Compare the runs of a sweep, and show the table, if there was one and at least one run finished."""
     if sweep is None or not any(sweep.rglob("result.json")):
         return
     from rlnas.report.comparison import write_comparison  # matplotlib and scipy are slow to import
 
     try:
-        print(f"comparison: {write_comparison([sweep])[1]}")
+        comparison, path = write_comparison([sweep])
     except RlnasError as error:
         print(f"rlnas: warning: no comparison of {shown(sweep)}: {error}", file=sys.stderr)
+        return
+    show(comparison)
+    print(f"comparison: {path}")
 
 
 def objective(result: dict[str, Any]) -> float | None:

@@ -35,6 +35,8 @@ ORDER = (
     "search",
     "gap",
     "api",
+    "export",
+    "predict",
     "compare",
     "sweep",
     "cli",

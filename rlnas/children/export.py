@@ -46,13 +46,7 @@ def load_child(path: str | Path, device: str | torch.device = "cpu") -> Child:
 
     Raises RlnasError if there is no network, a file is damaged, or the device cannot be used.
     """
-    folder = expand(path)
-    if not (folder / ARCHITECTURE).exists() and (folder / "best").is_dir():
-        folder = folder / "best"
-    if not (folder / ARCHITECTURE).exists():
-        raise RlnasError(f"{path} holds no {ARCHITECTURE}; expected a run folder or its best/")
-    if not (folder / MODEL).exists():
-        raise RlnasError(f"{folder} holds no {MODEL}: the run has not retrained its network (retrain.epochs=0?)")
+    folder = network_folder(path)
     _check_device(device)
     try:
         record = json.loads((folder / ARCHITECTURE).read_text(encoding="utf-8"))
@@ -72,6 +66,18 @@ def load_child(path: str | Path, device: str | torch.device = "cpu") -> Child:
         reason = str(error).splitlines()[0]
         raise RlnasError(f"{folder} is damaged or of another version: {reason}") from error
     return child.to(device).eval()
+
+
+def network_folder(path: str | Path) -> Path:
+    """Return the folder that holds a network: `path` or its best/. Raises RlnasError if there is no network."""
+    folder = expand(path)
+    if not (folder / ARCHITECTURE).exists() and (folder / "best").is_dir():
+        folder = folder / "best"
+    if not (folder / ARCHITECTURE).exists():
+        raise RlnasError(f"{path} holds no {ARCHITECTURE}; expected a run folder or its best/")
+    if not (folder / MODEL).exists():
+        raise RlnasError(f"{folder} holds no {MODEL}: the run has not retrained its network (retrain.epochs=0?)")
+    return folder
 
 
 def _graph(record: dict[str, Any]) -> Graph:

@@ -91,7 +91,7 @@ def apply(node: Node, inputs: list[Tensor], module: nn.Sequential | None, noise:
         if noise is not None:
             features = noise.drop(features, noise.dropout, tuple(features.shape))
         scores: Tensor = module[1](features)  # (b, k)
-        return scores.float()
+        return scores.to(torch.promote_types(scores.dtype, torch.float32))
     out: Tensor = module(x)
     return out
 

@@ -2,10 +2,11 @@
 
 import itertools
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from rlnas.children.average import AverageWeights
 from rlnas.children.batches import Batches
@@ -105,12 +106,25 @@ class Supernet:
 
         Raises Diverged when the loss is not finite.
         """
-        train_mode(self.weights)
         supply = iter(graphs)
+
+        def step(learning_rate: float) -> Tensor:
+            chosen = list(itertools.islice(supply, self.config.architectures_per_step))
+            return self.trainer.step(chosen, learning_rate)
+
+        return self.repeat(step, steps)
+
+    def repeat(self, step: Callable[[float], Tensor], steps: int) -> float:
+        """Take `steps` optimizer steps of any kind; return the mean loss.
+
+        step: takes one step of `trainer` at the learning rate that it is given, and returns the loss, a scalar tensor.
+
+        Raises Diverged when the loss is not finite.
+        """
+        train_mode(self.weights)
         total = torch.zeros((), device=self.execution.device)
         for _ in range(steps):
-            chosen = list(itertools.islice(supply, self.config.architectures_per_step))
-            total += self.trainer.step(chosen, self.learning_rate(self.trainer.steps))
+            total += step(self.learning_rate(self.trainer.steps))
             if self.average is not None:
                 self.average.update()
         self.version += 1

@@ -58,19 +58,30 @@ class Trainer:
         """
         for graph in graphs:
             self.weights.ensure(graph)
+        smoothing = self.sgd.label_smoothing
+
+        def loss_of(images: Tensor, labels: Tensor) -> Tensor:
+            scores = self.run(self._merge(graphs), self.weights, images, self.noise)  # (b, k) each
+            losses = [F.cross_entropy(one, labels, label_smoothing=smoothing) for one in scores]
+            if loss_weights is None:
+                return torch.stack(losses).mean()
+            return (torch.stack(losses) * torch.tensor(loss_weights, device=labels.device)).sum()
+
+        return self.descend(loss_of, self.batches.next(), learning_rate)
+
+    def descend(
+        self, loss_of: Callable[[Tensor, Tensor], Tensor], batch: tuple[Tensor, Tensor], learning_rate: float
+    ) -> Tensor:
+        """Take one step on a loss; return it, a scalar tensor.
+
+        loss_of: of normalised images (b, c, h, w) and labels (b,); its parameters exist. batch: those of the step.
+        """
         self._add_new_keys()
         assert self._optimizer is not None
         self._optimizer.param_groups[0]["lr"] = learning_rate
-        images, labels = self.batches.next()
         self._optimizer.zero_grad(set_to_none=True)
         with self.batches.execution.autocast():
-            scores = self.run(self._merge(graphs), self.weights, images, self.noise)  # (b, k) each
-        smoothing = self.sgd.label_smoothing
-        losses = [F.cross_entropy(one, labels, label_smoothing=smoothing) for one in scores]
-        if loss_weights is None:
-            loss = torch.stack(losses).mean()
-        else:
-            loss = (torch.stack(losses) * torch.tensor(loss_weights, device=labels.device)).sum()
+            loss = loss_of(*batch)
         loss.backward()
         if self.sgd.clip:
             # the optimizer's list: walking the modules takes longer than the step where there are thousands of keys

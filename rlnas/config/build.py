@@ -14,6 +14,7 @@ from rlnas.config.spaces import NasBenchMacroConfig, NasrlBenchConfig, ProgramCo
 from rlnas.errors import RlnasError
 
 T = TypeVar("T")
+GRADIENTS = ("darts", "gdas")  # controllers that train the shared weights themselves
 UNGROWING = ("local_search", "genetic")  # controllers for spaces that do not grow
 
 
@@ -109,6 +110,7 @@ def _check_combination(config: Config) -> None:
             "set these to 0, or leave it out"
         )
     _check_growth(config)
+    _check_gradients(config)
     timed = getattr(config.space, "seconds", None) or isinstance(config.space, NasrlBenchConfig)
     if config.budget.table_seconds and not (table and timed):
         raise RlnasError(
@@ -131,6 +133,23 @@ def _check_growth(config: Config) -> None:
         raise RlnasError(
             f"space.grow.start={grow.start}: controller {controller.algorithm} goes on with architectures of earlier "
             "depths; set it to 0, or use a policy, evolution or random"
+        )
+
+
+def _check_gradients(config: Config) -> None:
+    """Raise RlnasError for parts of a search that do not go with a controller that trains the shared weights."""
+    controller, search = config.controller.algorithm, config.search
+    if controller not in GRADIENTS or config.architecture is not None:
+        return
+    if config.evaluator.name != "shared_weights":
+        raise RlnasError(
+            f"controller {controller} trains shared weights by gradients, so evaluator={config.evaluator.name} does "
+            "not go with it; set evaluator=shared_weights"
+        )
+    if not search.epochs_per_round:
+        raise RlnasError(
+            f"search.epochs_per_round is 0, but controller {controller} learns only while the shared weights are "
+            "trained; set search=gradient"
         )
 
 

@@ -9,11 +9,16 @@ from rlnas.networks.operators import DARTS_OPERATORS, ENAS_OPERATORS
 
 @dataclass
 class GrowConfig:
-    """Growth of the depth during a search; see rlnas.spaces.growing. start: 0 = off."""
+    """Growth of layers, or hidden nodes of cells, during a search; see rlnas.spaces.growing. start: 0 = off."""
 
     start: int = ranged(0, 0, 100)
     step: int = ranged(2, 1, 100)
     every: int = ranged(1600, 1)
+
+
+def grow_cells() -> GrowConfig:
+    """Return PNAS's growth, once `start` is set: one hidden node more after every 256 architectures."""
+    return GrowConfig(step=1, every=256)
 
 
 @dataclass
@@ -64,6 +69,7 @@ class NasnetConfig:
     reductions: int = ranged(2, 1, 6)
     stem_multiplier: int = ranged(3, 1, 16)
     stem_stride: int = ranged(1, 1, 4)
+    grow: GrowConfig = field(default_factory=grow_cells)
 
 
 @dataclass
@@ -78,6 +84,7 @@ class DartsConfig:
     reductions: int = ranged(2, 1, 6)
     stem_multiplier: int = ranged(3, 1, 16)
     stem_stride: int = ranged(1, 1, 4)
+    grow: GrowConfig = field(default_factory=grow_cells)
 
 
 @dataclass

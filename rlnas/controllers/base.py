@@ -1,9 +1,10 @@
 """Interfaces of controllers and strategies, and the problem they are given."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from rlnas.envs.scorer import Outcome, Scorer
+from rlnas.evaluators import Training
 from rlnas.spaces import Architecture, Space
 
 
@@ -30,6 +31,10 @@ class Rounds(Protocol):
 
     def batches(self, size: int) -> int:
         """Return the maximum number of batches of `size` architectures."""
+        ...
+
+    def stop(self, by: str, text: str) -> None:
+        """End the search because of the controller's option `by`, for the reason `text`. The controller must return."""
         ...
 
 
@@ -65,14 +70,32 @@ class Controller(Protocol):
         ...
 
 
+@runtime_checkable
+class GradientController(Controller, Protocol):
+    """A controller that trains the shared weights itself, together with its architecture parameters."""
+
+    def train_weights(self, epoch: float) -> Training:
+        """Train until the shared weights have `epoch` epochs in total, warm-up included.
+
+        Raises Diverged when a loss or a parameter is not finite.
+        """
+        ...
+
+    def architecture_weights(self) -> list[dict[str, Any]]:
+        """Return rows of architecture_weights.csv without the round."""
+        ...
+
+
 class Strategy(Protocol):
     """A search that proposes architectures and receives their objectives, without an environment.
 
     Constructed as (space, rng, **controller.params). It draws from `rng` only, whose state is saved with its own.
+    An attribute `share`, in (0, 1], is optional: the share of the evaluator's effort after which the last proposals are
+    to be scored (`Evaluator.evaluate_partly`).
     """
 
     def ask(self, count: int) -> list[Architecture]:
-        """Propose the next architectures to score."""
+        """Propose the next architectures to score, 1 to `count`."""
         ...
 
     def tell(self, outcomes: Sequence[Outcome]) -> None:

@@ -28,6 +28,7 @@ from rlnas.controllers.params import check_params, parameters
 from rlnas.controllers.replay_rewards import ReplayRewards
 from rlnas.controllers.sb3 import Sb3Controller
 from rlnas.controllers.strategy import StrategyController
+from rlnas.controllers.transformer_policy import TransformerPolicy
 from rlnas.controllers.value_based import RowByRow
 from rlnas.envs import NASVecEnv
 from rlnas.envs.episodes import StepUnit
@@ -55,21 +56,33 @@ MASKED: dict[Any, Any] = {
     QRDQNPolicy: MaskedQrDqnPolicy,
 }
 
+# policies of this package, which mask illegal choices and are built for the space
+OWN_POLICIES: dict[str, type[ActorCriticPolicy]] = {"lstm": LstmPolicy, "transformer": TransformerPolicy}
+
 STRATEGIES = {
     "evolution": "rlnas.controllers.evolution.Evolution",
     "local_search": "rlnas.controllers.local_search.LocalSearch",
     "genetic": "rlnas.controllers.genetic.Genetic",
+    "successive_halving": "rlnas.controllers.successive_halving.SuccessiveHalving",
+    "surrogate": "rlnas.controllers.surrogate.Surrogate",
+    "pnas": "rlnas.controllers.pnas.Pnas",
     "lanas": "rlnas.controllers.lanas.Lanas",
     "optuna": "rlnas.controllers.optuna.OptunaSearch",
     "random": "rlnas.controllers.random_search.RandomSearch",
+}
+
+GRADIENTS = {
+    "darts": "rlnas.controllers.darts.Darts",
+    "gdas": "rlnas.controllers.gdas.Gdas",
 }
 
 
 def make_controller(config: ControllerConfig, problem: Problem) -> Controller:
     """Build the controller that these options describe.
 
-    `algorithm` is a name of ALGORITHMS or STRATEGIES, or the dotted path of a user's class: one with
-    stable-baselines3's interface (it has `learn`) or a Strategy (rlnas.controllers.base; it has `ask`).
+    `algorithm` is a name of ALGORITHMS, STRATEGIES or GRADIENTS, or the dotted path of a user's class: one with
+    stable-baselines3's interface (it has `learn`), a Strategy (rlnas.controllers.base; it has `ask`), or a
+    GradientController (it has `train_weights`).
     Its networks are small, so they always run on the CPU. With `step_unit=auto` a step is a layer unless the
     algorithm takes only Discrete actions or a layer is one decision: then both are the same process, and a policy
     for Discrete actions is cheaper than one for MultiDiscrete of one. Raises RlnasError for options the algorithm
@@ -82,8 +95,17 @@ def make_controller(config: ControllerConfig, problem: Problem) -> Controller:
     if config.step_unit != "auto":
         units = [unit for unit in units if unit == config.step_unit]
     algorithm = load_algorithm(config.algorithm)
+    if hasattr(algorithm, "train_weights"):
+        _check_no_policy(algorithm, config)
+        made: Controller = algorithm(problem, config.episodes, **config.params)
+        return made
     if not hasattr(algorithm, "learn"):
         rng = numpy_stream(seed, f"controller/{config.algorithm}")  # strategies with the same seed draw independently
+        if hasattr(algorithm, "share") and scorer.evaluator.effort is None:
+            raise RlnasError(
+                f"controller {config.algorithm} scores architectures after short trainings first, but the evaluator "
+                "has scores of one kind only; set evaluator=standalone search=untrained"
+            )
         return StrategyController(problem, _strategy(algorithm, config, space, rng), rng, config.episodes)
     check_params(algorithm, config.params)
     refusal: AssertionError | None = None
@@ -103,6 +125,13 @@ def make_controller(config: ControllerConfig, problem: Problem) -> Controller:
 
 
 def _strategy(chosen: Any, config: ControllerConfig, space: Space, rng: np.random.Generator) -> Strategy:
+    _check_no_policy(chosen, config)
+    strategy: Strategy = chosen(space, rng, **config.params)
+    return strategy
+
+
+def _check_no_policy(chosen: Any, config: ControllerConfig) -> None:
+    """Raise RlnasError for options of a policy, and for `params` that a controller without one does not have."""
     if config.policy_params:
         raise RlnasError(
             f"controller.policy_params is {config.policy_params}, but controller {config.algorithm} has no policy; "
@@ -120,8 +149,6 @@ def _strategy(chosen: Any, config: ControllerConfig, space: Space, rng: np.rando
         )
     _check_imitation(config, able=False)
     check_params(chosen, config.params)
-    strategy: Strategy = chosen(space, rng, **config.params)
-    return strategy
 
 
 def _imitation(config: ControllerConfig, model: BaseAlgorithm, env: NASVecEnv) -> list[Companion]:
@@ -163,8 +190,10 @@ def _build(algorithm: Any, config: ControllerConfig, env: NASVecEnv, seed: int) 
     if policy is LstmPolicy and env.episodes.step_unit != "layer":
         raise RlnasError("controller.policy=lstm chooses layer by layer; it needs controller.step_unit=layer")
     policy_params = dict(config.policy_params)
-    if policy is LstmPolicy:
+    if policy in OWN_POLICIES.values():
         policy_params["space"] = env.nas_space
+    if policy is TransformerPolicy and env.episodes.step_unit == "decision":
+        policy_params["places"] = tuple(env.episodes.order)
     params["policy_kwargs"] = policy_params
     try:
         model = algorithm(policy, env, seed=stream_seed(seed, "controller") % 2**31, **params)
@@ -179,26 +208,35 @@ def _build(algorithm: Any, config: ControllerConfig, env: NASVecEnv, seed: int) 
 
 def _policy(algorithm: Any, config: ControllerConfig) -> Any:
     """Return the policy class, or the algorithm's name for it; masked unless `config.masked` is false."""
-    known = getattr(algorithm, "policy_aliases", {}).get(config.policy)
-    masks_itself = config.policy == "lstm" or (isinstance(known, type) and issubclass(known, MaskableActorCriticPolicy))
+    aliases = getattr(algorithm, "policy_aliases", {})
+    known = aliases.get(config.policy)
+    own = OWN_POLICIES.get(config.policy)
+    plain = not aliases or aliases.get("MlpPolicy") is ActorCriticPolicy
+    if own is not None and not (issubclass(algorithm, OnPolicyAlgorithm) and plain):
+        raise RlnasError(
+            f"controller.policy={config.policy} is for on-policy algorithms with plain policies, such as ppo, a2c, "
+            f"trpo and reinforce, but controller.algorithm is {config.algorithm}; leave it out"
+        )
+    masks_itself = own or (isinstance(known, type) and issubclass(known, MaskableActorCriticPolicy))
     if masks_itself:
         if not config.masked:
             raise RlnasError(
                 f"controller.masked=false, but {config.algorithm} with policy {config.policy} always masks illegal "
                 "choices; leave it out, or take an algorithm such as ppo with policy MlpPolicy"
             )
-        return LstmPolicy if config.policy == "lstm" else config.policy
+        return own or config.policy
     explores = issubclass(algorithm, OnPolicyAlgorithm | RowByRow)  # masked values require exploring legal choices
     return MASKED.get(known, config.policy) if config.masked and explores else config.policy
 
 
 def load_algorithm(name: str) -> Any:
-    """Return the class of a name of ALGORITHMS or STRATEGIES, or at a dotted path; imports no other controller."""
-    path = {**ALGORITHMS, **STRATEGIES}.get(name, name)
+    """Return the class of a name of the three tables, or at a dotted path; imports no other controller."""
+    path = {**ALGORITHMS, **STRATEGIES, **GRADIENTS}.get(name, name)
     found = load_own(path, "controller.algorithm") if "." in path else None
-    if not hasattr(found, "learn") and not hasattr(found, "ask"):
+    if not any(hasattr(found, method) for method in ("learn", "ask", "train_weights")):
+        known = ", ".join([*ALGORITHMS, *STRATEGIES, *GRADIENTS])
         raise RlnasError(
-            f"controller.algorithm is '{path}', expected {', '.join([*ALGORITHMS, *STRATEGIES])} or the dotted "
-            "path of a class with stable-baselines3's interface, such as sb3_contrib.TRPO, or with ask and tell"
+            f"controller.algorithm is '{path}', expected {known} or the dotted path of a class with "
+            "stable-baselines3's interface, such as sb3_contrib.TRPO, with ask and tell, or with train_weights"
         )
     return found

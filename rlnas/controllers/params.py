@@ -29,18 +29,36 @@ _RANGES: dict[str, tuple[float, float, bool]] = {
     "exploration_final_eps": (0, 1, False),
     "population": (1, math.inf, False),
     "sample": (1, math.inf, False),
+    "eta": (2, math.inf, False),
+    "rungs": (1, math.inf, False),
+    "keep": (1, math.inf, False),
     "crossover_rate": (0, 1, False),
     "step_rate": (0, 1, False),
     "mutation_rate": (0, 1, False),
     "decision_rate": (0, 1, False),
+    "exploration": (0, math.inf, False),
     "initial": (1, math.inf, False),
+    "parents": (1, math.inf, False),
+    "candidates": (1, math.inf, False),
+    "memory": (2, math.inf, False),
+    "beam": (1, math.inf, False),
+    "beam_candidates": (1, math.inf, False),
     "height": (1, 12, False),
     "least": (1, math.inf, False),
-    "exploration": (0, math.inf, False),
     "refit": (1, math.inf, False),
     "tries": (1, math.inf, False),
+    "order": (1, 2, False),
+    "weight_decay": (0, math.inf, False),
+    "max_identities": (0, math.inf, False),
+    "temperature": (0, math.inf, True),
+    "temperature_min": (0, math.inf, True),
+    "temperature_epochs": (0, math.inf, True),
 }
-_WHOLE = ("population", "sample", "initial", "height", "least", "refit", "tries")
+_WHOLE = (
+    *("population", "sample", "eta", "rungs", "keep"),
+    *("initial", "parents", "candidates", "memory", "beam", "beam_candidates"),
+    *("height", "least", "refit", "tries", "order", "max_identities"),
+)
 
 
 def parameters(algorithm: Any) -> dict[str, inspect.Parameter]:
@@ -59,7 +77,19 @@ def parameters(algorithm: Any) -> dict[str, inspect.Parameter]:
 def check_params(algorithm: Any, params: dict[str, Any]) -> None:
     """Raise RlnasError for a name that the constructor does not have, or a number outside its range."""
     accepted = parameters(algorithm)
-    taken = {"self", "policy", "env", "space", "rng", "policy_kwargs", "seed", "kwargs", "_init_setup_model"}
+    taken = {
+        "self",
+        "policy",
+        "env",
+        "space",
+        "rng",
+        "problem",
+        "batch",
+        "policy_kwargs",
+        "seed",
+        "kwargs",
+        "_init_setup_model",
+    }
     known = sorted(set(accepted) - taken)
     for name, value in params.items():
         if name not in known:

@@ -25,7 +25,8 @@ class StrategyController:
     def run(self, rounds: Rounds) -> None:
         """Score batches of proposals until the budget is spent."""
         while rounds.boundary():
-            self.strategy.tell(self.problem.scorer.score(self.strategy.ask(self.batch)))
+            asked = self.strategy.ask(self.batch)
+            self.strategy.tell(self.problem.scorer.score(asked, getattr(self.strategy, "share", 1.0)))
 
     def sample(self, count: int) -> list[Architecture]:
         """Sample architectures from the strategy."""

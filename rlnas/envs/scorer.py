@@ -41,10 +41,14 @@ class Scorer:
         self.space = objective.space
         self.scale = Scale(evaluator.default_scale if scale == "auto" else scale, seen)
 
-    def score(self, architectures: Sequence[Architecture]) -> list[Outcome]:
-        """Return the outcome of each architecture, in order."""
-        scores = self.evaluator.evaluate(architectures)
-        costs = [self.evaluator.costs(architecture) for architecture in architectures]
+    def score(self, architectures: Sequence[Architecture], share: float = 1.0) -> list[Outcome]:
+        """Return the outcome of each architecture, in order.
+
+        share: below 1, after this share of the evaluator's effort (`Evaluator.evaluate_partly`).
+        """
+        evaluator = self.evaluator
+        scores = evaluator.evaluate(architectures) if share == 1 else evaluator.evaluate_partly(architectures, share)
+        costs = [evaluator.costs(architecture) for architecture in architectures]
         values = [
             self.objective(architecture, {**cost, **score.values})
             for architecture, score, cost in zip(architectures, scores, costs, strict=True)

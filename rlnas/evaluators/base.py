@@ -5,7 +5,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from rlnas.children.supernet import Supernet
+from rlnas.data import ImageData
+from rlnas.errors import RlnasError
 from rlnas.spaces import Architecture
+from rlnas.spaces.networks import Networks
 
 Draw = Callable[[int], Iterable[Architecture]]  # draw(n) samples n architectures to train on
 
@@ -47,6 +51,14 @@ class Training(NamedTuple):
     learning_rate: float
 
 
+class SharedWeights(NamedTuple):
+    """What a gradient controller needs: the supernet, its images, and the networks of the space."""
+
+    supernet: Supernet
+    data: ImageData
+    networks: Networks
+
+
 class Evaluator(ABC):
     """Scores architectures, many in one call and all on the same images.
 
@@ -54,19 +66,33 @@ class Evaluator(ABC):
 
     version: changes whenever an architecture may get a different score than before. default_scale: value of
     reward.scale=auto. value_names: names of a score's values other than the accuracy. checkpoint_seconds: minimum
-    time between two checkpoints, for evaluators whose rounds take less time than writing a checkpoint. say: prints one
-    line of progress; a run sets it.
+    time between two checkpoints, for evaluators whose rounds take less time than writing a checkpoint. effort: name of
+    the value that says how long an architecture was trained for its score, if that may differ: the best of a run is
+    one of the longest trained; None otherwise. shared: the shared weights that a gradient controller
+    trains, None without any. say: prints one line of progress; a run sets it.
     """
 
     version: int = 0
     default_scale: str = "none"
     value_names: tuple[str, ...] = ()
     checkpoint_seconds: float = 0.0
+    effort: str | None = None
+    shared: "SharedWeights | None" = None
     say: Callable[[str], None] = staticmethod(lambda line: None)
 
     @abstractmethod
     def evaluate(self, architectures: Sequence[Architecture]) -> list[Score]:
         """Return one score for each architecture, in order."""
+
+    def evaluate_partly(self, architectures: Sequence[Architecture], share: float) -> list[Score]:
+        """Return one score for each architecture, in order, after a share in (0, 1] of the effort of `evaluate`.
+
+        Raises RlnasError if the evaluator has no smaller effort, or none so small.
+        """
+        raise RlnasError(
+            "this controller scores architectures after short trainings first, but the evaluator has scores of one "
+            "kind only; set evaluator=standalone search=untrained"
+        )
 
     def train(self, draw: Draw, epoch: float) -> Training | None:
         """Train until `epoch` epochs are done in total, on as many architectures from `draw` as needed.

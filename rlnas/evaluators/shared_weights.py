@@ -17,7 +17,7 @@ from rlnas.children.supernet import Supernet
 from rlnas.config.schema import SharedWeightsConfig
 from rlnas.data import ImageData, Images
 from rlnas.evaluators.alone import Alone, ShortTraining, train_shortly
-from rlnas.evaluators.base import Draw, Score, SelectingEvaluator, Training
+from rlnas.evaluators.base import Draw, Score, SelectingEvaluator, SharedWeights, Training
 from rlnas.evaluators.measures import BESIDE_ACCURACY, answers, measured, restored, right
 from rlnas.evaluators.racing import hopeless
 from rlnas.executors import Executor, LocalExecutor
@@ -57,6 +57,7 @@ class SharedWeightsEvaluator(SelectingEvaluator):
     ):
         self.config = config
         self.supernet = supernet
+        self.shared = SharedWeights(supernet, data, networks)
         self.data = data
         self.valid = data.valid.in_content_order()
         self.networks = networks

@@ -10,7 +10,7 @@ from rlnas.runs.checkpoint import load_checkpoint, save_checkpoint
 from rlnas.runs.clock import Clock
 from rlnas.runs.environment import write_environment
 from rlnas.runs.progress import Progress
-from rlnas.runs.tables import HISTORY, ROUNDS, Table
+from rlnas.runs.tables import HISTORY, ROUNDS, WEIGHTS, Table
 
 
 class RunFolder:
@@ -45,6 +45,12 @@ class RunFolder:
             warmup=rows.get("warm_epochs", 0), search=len(self.rounds), retrain=rows.get("retrain_rows", 0)
         )
         write_environment(self.path, self.config, execution, table=table)
+
+    def open_weights(self) -> Table:
+        """Open the table of a gradient search's architecture weights, truncated to the rows of the checkpoint."""
+        table = Table(self.path / "architecture_weights.csv", WEIGHTS, keep=(self.saved or {}).get("weights_rows", 0))
+        self.tables.append(table)
+        return table
 
     def greet(self) -> None:
         """Print the run folder, and the checkpoint that it resumes from."""

@@ -13,7 +13,7 @@ from rlnas.runs.tables import read_rows
 
 LOG = "rlnas.log"
 ENVIRONMENT, HYDRA = "environment.json", ".hydra"
-TABLES = ("history.csv", "rounds.csv", "retrain.csv")
+TABLES = ("history.csv", "rounds.csv", "architecture_weights.csv", "retrain.csv")
 SHARED_WEIGHTS = "shared_weights.checkpoint"
 # written at the end of a search, or of the run, only
 RESULTS = ("result.json", "report.html", "best", "figures", "gap", SHARED_WEIGHTS)

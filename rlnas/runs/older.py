@@ -3,7 +3,7 @@
 from dataclasses import asdict
 from typing import Any
 
-from rlnas.config.spaces import GrowConfig
+from rlnas.config.spaces import GrowConfig, grow_cells
 
 # options that came later, with the value that means as before
 LATER: dict[str, dict[str, Any]] = {
@@ -15,6 +15,8 @@ LATER: dict[str, dict[str, Any]] = {
 LATER_OF_SPACES: dict[str, dict[str, Any]] = {
     "nasrl": {"sharing": "operator", "grow": asdict(GrowConfig())},
     "nasrl_factored": {"grow": asdict(GrowConfig())},
+    "nasnet": {"grow": asdict(grow_cells())},
+    "darts": {"grow": asdict(grow_cells())},
 }
 
 

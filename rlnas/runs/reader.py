@@ -11,7 +11,7 @@ from rlnas.errors import RlnasError
 from rlnas.runs.commands import resume_command
 from rlnas.runs.older import modernized
 from rlnas.runs.run import Run, incumbents
-from rlnas.runs.tables import HISTORY, RETRAIN, ROUNDS
+from rlnas.runs.tables import HISTORY, RETRAIN, ROUNDS, WEIGHTS
 from rlnas.runs.values import number, read_object, read_table, read_text
 
 __all__ = ["MARKS", "Run", "controller_name", "incumbents", "load_run", "number", "read_run"]
@@ -60,6 +60,7 @@ def read_run(folder: Path) -> Run:
         overrides=read_overrides(overrides) if overrides.is_file() else [],
         environment=environment,
         weights=(folder / "best" / "model.safetensors").is_file(),
+        architecture_weights=read_table(folder / "architecture_weights.csv", WEIGHTS, WEIGHTS[:1]),
     )
 
 

@@ -1,6 +1,6 @@
 """A finished run of any space and evaluator, as its folder records it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,8 @@ class Run:
     rlnas.runs.tables and no rows where the file is absent; an unknown number is NaN. settings: the composed
     configuration, nested, empty if it is not recorded; composed: its YAML text. overrides: what the user typed
     after `python -m rlnas`. environment: environment.json, empty if absent. weights: whether the found
-    network's weights are in the folder. A run of n scored architectures has n rows of history.
+    network's weights are in the folder. architecture_weights: of a gradient search, in every round the weight of each
+    alternative of each choice; no rows for other controllers. A run of n scored architectures has n rows of history.
     """
 
     folder: Path
@@ -41,6 +42,7 @@ class Run:
     overrides: list[str]
     environment: dict[str, Any]
     weights: bool
+    architecture_weights: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     def __len__(self) -> int:
         return len(self.history)

@@ -48,6 +48,7 @@ ROUNDS = (
     "seconds_controller",
     "seconds_rest",
 )
+WEIGHTS = ("round", "choice", "alternative", "weight")  # of architecture_weights.csv, of a gradient search
 RETRAIN = ("epoch", "loss", "valid_accuracy")
 _NO_VALUES = ("index", "round", "architecture", "code", "reward", "seconds", "cached", "score", "images")
 

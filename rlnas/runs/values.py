@@ -10,7 +10,12 @@ import pandas as pd
 
 from rlnas.errors import RlnasError
 
-TEXT = ("architecture", "code")  # code is a big integer: beyond 64 bits, so never a number here
+TEXT = (
+    "architecture",
+    "choice",
+    "alternative",
+    "code",
+)  # code is a big integer: beyond 64 bits, so never a number here
 
 
 def number(value: Any) -> float | None:

@@ -95,6 +95,8 @@ class Collapse:
             advice.append(f"raise controller.params.ent_coef (now {params['ent_coef']:g})")
         if self.policy and "learning_rate" in params:
             advice.append(f"lower controller.params.learning_rate (now {params['learning_rate']})")
+        if "max_identities" in params:  # a gradient search, which trains the weights itself
+            return f"set controller.params.max_identities (now {params['max_identities']}, 0 = off)"
         if search.epochs_per_round and search.sampling == "controller":
             advice.append("train the shared weights on other samples (search.sampling=uniform or fair)")
         if search.epochs_per_round:

@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import torch
+
 from rlnas.children.export import load_child, save_child
 from rlnas.children.network import Child
 from rlnas.children.retrain import Retraining, accuracy
@@ -15,6 +17,7 @@ from rlnas.execution.contention import Contention
 from rlnas.execution.settings import Execution
 from rlnas.runs.folder import RunFolder
 from rlnas.runs.tables import RETRAIN, Table
+from rlnas.search.tested import record_test
 
 
 @dataclass(frozen=True)
@@ -36,11 +39,12 @@ class Final:
     ) -> tuple[dict[str, float], dict[str, dict[str, Any]]]:
         """Return `valid_accuracy` and `test_accuracy` of the network and, by name, of the controls; see `_control`.
 
-        Writes the network to best/ with its description. All networks are trained before the test split is opened.
+        All are measured in float32, whatever they were trained in, as the network is used and exported. Writes it to
+        best/ with its description. All networks are trained before the test split is opened.
         """
         self.execution.activate()
         with self.folder.clock.phase("retrain"):
-            child = self._retrain(network)
+            child = _in_float32(self._retrain(network))
             save_child(child, self.folder.path / "best", description)
             exported = load_child(self.folder.path / "best", child.mean.device)  # report the exported network
             valid = accuracy(exported, self.data.valid)
@@ -50,7 +54,7 @@ class Final:
             for note in self.data.notes[said:]:
                 self.folder.progress.say(f"data: {note}")
             tested = {name: _measured(one, self.data.valid, test) for name, one in trained.items()}
-            return {"valid_accuracy": valid, "test_accuracy": accuracy(exported, test)}, tested
+            return {"valid_accuracy": valid, **record_test(exported, test, self.folder.path / "best")}, tested
 
     def _training(self, network: ToTrain) -> Retraining:
         return Retraining(
@@ -70,7 +74,7 @@ class Final:
         self.folder.progress.say(f"retraining the control {name}: {self.config.retrain.epochs} epochs")
         training = self._training(network)
         try:
-            return training.train(lambda epoch, loss: self.contention.notice())
+            return _in_float32(training.train(lambda epoch, loss: self.contention.notice()))
         except Diverged as error:
             self.folder.progress.say(f"the control {name} counts as failed: {error}")
             return str(error)
@@ -91,7 +95,9 @@ class Final:
             self.checkpoint({"training": training.state(), "retrain_rows": len(table)})
 
         def after_epoch(epoch: int, loss: float) -> None:
-            valid = accuracy(training.child, self.data.valid) if epoch == config.epochs else None
+            valid = None
+            if epoch == config.epochs:  # only `train` needed another precision
+                valid = accuracy(_in_float32(training.child), self.data.valid)
             self.contention.notice()
             table.append([{"epoch": epoch, "loss": loss, "valid_accuracy": valid}])
             seconds = self.folder.clock.read().get("retrain", 0.0) / max(epoch, 1)
@@ -102,6 +108,11 @@ class Final:
         if not resumed:
             save()
         return training.train(after_epoch)
+
+
+def _in_float32(child: Child) -> Child:
+    child.dtype = torch.float32
+    return child
 
 
 def _measured(trained: Child | str, valid: Images, test: Images) -> dict[str, Any]:

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from rlnas.children.export import MODEL
 from rlnas.config.schema import Config
-from rlnas.controllers import Controller, Problem, make_controller
+from rlnas.controllers import Controller, GradientController, Problem, make_controller
 from rlnas.controllers.strategy import StrategyController
 from rlnas.data import load_data
 from rlnas.data.record import check_same_data, data_record
@@ -74,6 +75,7 @@ def run_job(config: Config, folder: Path) -> dict[str, Any]:
         return Job(config, folder).run()
     found: dict[str, Any] = json.loads(result.read_text(encoding="utf-8"))
     report = folder / "report.html"
+    _write_card(folder)  # cheap, and it may have been stopped before
     if config.report and not report.exists():  # stopped while the report was written
         _write_report(folder)
     Progress(config.progress).say(f"{folder} is finished" + (f"; its report is {report}" if report.exists() else ""))
@@ -84,6 +86,13 @@ def _write_report(folder: Path) -> Path:
     from rlnas.report import write_report  # matplotlib is slow to import
 
     return write_report(folder)
+
+
+def _write_card(folder: Path) -> None:
+    if (folder / "best" / MODEL).exists():  # else importing what writes it would be for nothing
+        from rlnas.report.card import write_card
+
+        write_card(folder)
 
 
 class Job:
@@ -181,6 +190,7 @@ class Job:
             result = self._finish(found)
         finally:
             self.folder.close()
+        _write_card(self.folder.path)
         if self.config.report:
             self.progress.say(f"report: {_write_report(self.folder.path)}")
         return result
@@ -199,6 +209,7 @@ class Job:
         )
         # Building a controller seeds the global generators; only its policy draws from them.
         controller = make_controller(config.controller, Problem(self.space, recorder, config.seed))
+        by_gradients = isinstance(controller, GradientController)
         rounds = Rounds(
             config.search,
             config.budget,
@@ -210,8 +221,11 @@ class Job:
             clock=self.clock,
             progress=self.progress,
             seed=config.seed,
-            collapse=Collapse(config, self.space, policy=not isinstance(controller, StrategyController)),
+            collapse=Collapse(
+                config, self.space, policy=not (by_gradients or isinstance(controller, StrategyController))
+            ),
             checkpoint=self._checkpoint_search,
+            weights=self.folder.open_weights() if by_gradients else None,
         )
         if self.folder.saved is not None:
             rounds.restore(self.folder.saved)
@@ -314,7 +328,8 @@ class Job:
             assert self.data is not None
             networks = self._networks(self.final_space)
             best |= vars(networks.cost(architecture))
-            described = {"options": options(final_config(self.config))}
+            # how images were decoded: a user of the network has to do the same
+            described = {"options": options(final_config(self.config)), "background": self.config.data.background}
             description = {**self.space.describe(architecture), **described}
             final_text = self.final_space.text(networks.own(architecture))
             if final_text != found["architecture"]:

@@ -46,11 +46,11 @@ class Recorder(Scorer):
         self.seconds = sum(float(row["seconds"]) for row in history.rows)
         self.space.advance(len(history))
 
-    def score(self, architectures: Sequence[Architecture]) -> list[Outcome]:
+    def score(self, architectures: Sequence[Architecture], share: float = 1.0) -> list[Outcome]:
         """Return the outcome of each architecture; raise BudgetSpent when not all could be scored."""
         room = self.allowed - len(self.history) if self.allowed else len(architectures)
         with self.clock.phase("evaluation"):
-            outcomes = super().score(architectures[:room])
+            outcomes = super().score(architectures[:room], share)
         rows: list[dict[str, Any]] = []
         spent = self.allowed_by if room < len(architectures) else None
         for outcome in outcomes:
@@ -71,7 +71,7 @@ class Recorder(Scorer):
     def incumbent(self) -> Candidate:
         """Return the allowed architecture with the highest observed objective, the first of equals.
 
-        Raises RlnasError if there is none.
+        Only the longest trained count (`Evaluator.effort`). Raises RlnasError if there is none.
         """
         rows = self.history.rows
         if not rows:
@@ -80,10 +80,13 @@ class Recorder(Scorer):
             self.objective(architecture, row_values(row), final=True)
             for architecture, row in zip(self.scored, rows, strict=True)
         ]
+        effort = self.evaluator.effort
+        most = max(float(row[effort]) for row in rows) if effort else 0.0
         allowed = [
             index
             for index, row in enumerate(rows)
-            if not self.objective.limits or self.objective.allows(self.scored[index], row_values(row))
+            if (not effort or float(row[effort]) == most)
+            and (not self.objective.limits or self.objective.allows(self.scored[index], row_values(row)))
         ]
         if not allowed:
             raise RlnasError(f"no architecture that was scored is within objective.limits={self.objective.limits}")

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from rlnas.config.schema import BudgetConfig, SearchConfig
-from rlnas.controllers import Controller
+from rlnas.controllers import Controller, GradientController
 from rlnas.errors import Diverged, RlnasError
 from rlnas.evaluators import Evaluator, Training
 from rlnas.evaluators.base import Draw
@@ -28,7 +28,8 @@ from rlnas.spaces.fair import random_samples
 class Rounds:
     """Rounds of a search, from the warm-up to the end of the budget.
 
-    checkpoint: called with the search's state between two rounds, and between two warm-up epochs.
+    checkpoint: called with the search's state between two rounds, and between two warm-up epochs. weights: the table of
+    the architecture parameters of a GradientController, None for other controllers.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class Rounds:
         seed: int,
         collapse: Collapse,
         checkpoint: Callable[[dict[str, Any]], None],
+        weights: Table | None = None,
     ):
         self.config = config
         self.budget = budget
@@ -59,6 +61,7 @@ class Rounds:
         self.seed = seed
         self.collapse = collapse
         self.checkpoint = checkpoint
+        self.weights = weights
         self.round = 0  # closed rounds
         self.warm_epochs = 0
         self.stopped_by = recorder.allowed_by
@@ -137,9 +140,22 @@ class Rounds:
         """Return the maximum number of batches of `size` architectures."""
         return -(-self.recorder.allowed // size) if self.recorder.allowed else UNLIMITED // size
 
+    def stop(self, by: str, text: str) -> None:
+        """End the search because of the controller's option `by`; the reason `text` goes to screen and result."""
+        self.stopped_by = by
+        text = f"round {self.round + 1}: {text}"
+        self.collapse.warnings.append({"kind": "stopped", "round": self.round + 1, "text": text})
+        self.progress.say(f"warning: {text}")
+
     def _train(self, draw: Draw, epoch: float, what: str) -> Training | None:
         try:
             return self.evaluator.train(draw, epoch)
+        except Diverged as error:
+            raise Diverged(f"{what}: {error}") from error
+
+    def _train_by(self, controller: GradientController, epoch: float, what: str) -> Training:
+        try:
+            return controller.train_weights(epoch)
         except Diverged as error:
             raise Diverged(f"{what}: {error}") from error
 
@@ -166,7 +182,10 @@ class Rounds:
 
         with self.clock.phase("child"):
             epoch = self.config.warmup_epochs + number * self.config.epochs_per_round
-            self._training = self._train(draw, epoch, f"round {number}")
+            if isinstance(self.controller, GradientController):
+                self._training = self._train_by(self.controller, epoch, f"round {number}")
+            else:
+                self._training = self._train(draw, epoch, f"round {number}")
 
     def _close_round(self) -> None:
         """Write the round's row, with uniformly random architectures as the control."""
@@ -214,6 +233,8 @@ class Rounds:
         }
         with self.clock.phase("rest"):
             self.table.append([row])
+            if self.weights is not None and isinstance(self.controller, GradientController):
+                self.weights.append([{"round": self.round, **one} for one in self.controller.architecture_weights()])
             done = self._done_share()
             self.progress.round_closed(row, len(rows), done, self.controller.logged())
             for text in self.collapse.notice(row, len(rows), done):
@@ -254,6 +275,7 @@ class Rounds:
             "history_rows": len(self.recorder.history),
             "rounds_rows": len(self.table),
             "warnings": list(self.collapse.warnings),
+            **({} if self.weights is None else {"weights_rows": len(self.weights)}),
         }
 
     def restore(self, state: dict[str, Any]) -> None:

@@ -26,6 +26,7 @@ from rlnas.spaces.chain import ChainSpace
 from rlnas.spaces.darts import DartsSpace
 from rlnas.spaces.evonet import EvonetSpace
 from rlnas.spaces.genetic_cnn import GeneticCnnSpace
+from rlnas.spaces.growable import GrowableSpace
 from rlnas.spaces.growing import GrowingSpace, growing
 from rlnas.spaces.hierarchical import HierarchicalSpace
 from rlnas.spaces.independent import IndependentSpace
@@ -45,6 +46,7 @@ __all__ = [
     "DartsSpace",
     "GeneticCnnSpace",
     "HierarchicalSpace",
+    "GrowableSpace",
     "GrowingSpace",
     "EvonetSpace",
     "IndependentSpace",
@@ -80,13 +82,13 @@ def _own(config: OwnConfig) -> Space:
     return space
 
 
-def _chain(kind: Callable[..., ChainSpace]) -> Callable[[Any], Space]:
-    """Return the builder of a chain space, which may grow."""
+def _growable(kind: Any) -> Callable[[Any], Space]:
+    """Return the builder of a GrowableSpace, which may grow."""
 
     def build(config: Any) -> Space:
         options = _options(config)
-        layers, grow = options.pop("layers"), options.pop("grow")
-        return growing(lambda depth: kind(layers=depth, **options), layers, **grow)
+        depth, grow = options.pop(kind.option), options.pop("grow")
+        return growing(lambda number: kind(**{kind.option: number}, **options), depth, **grow)
 
     return build
 
@@ -96,10 +98,10 @@ def _options(config: Any) -> dict[str, Any]:
 
 
 SPACES: dict[type[Any], Callable[[Any], Space]] = {
-    NasrlConfig: _chain(NasrlSpace),
-    NasrlFactoredConfig: _chain(NasrlFactoredSpace),
-    NasnetConfig: lambda config: NasnetSpace(**_options(config)),
-    DartsConfig: lambda config: DartsSpace(**_options(config)),
+    NasrlConfig: _growable(NasrlSpace),
+    NasrlFactoredConfig: _growable(NasrlFactoredSpace),
+    NasnetConfig: _growable(NasnetSpace),
+    DartsConfig: _growable(DartsSpace),
     GeneticCnnConfig: lambda config: GeneticCnnSpace(**_options(config)),
     HierarchicalConfig: lambda config: HierarchicalSpace(**_options(config)),
     EvonetConfig: lambda config: EvonetSpace(**_options(config)),

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from rlnas.errors import RlnasError
 from rlnas.networks.graph import Graph
+from rlnas.networks.relaxation import Relaxation
 from rlnas.spaces import process
 from rlnas.spaces.diagram import Diagram
 from rlnas.tabular.benchmark import Benchmark
@@ -87,6 +88,13 @@ class Space(ABC):
     def stage(self) -> str | None:
         """What `advance` has reached, in words, such as `6 of 12 layers`; None for a space that does not grow."""
         return None
+
+    def expansions(self, architecture: Architecture, rng: np.random.Generator, count: int) -> "list[Architecture]":
+        """Return up to `count` architectures of the current stage that contain this one of an earlier stage.
+
+        Empty by default: a space that does not grow has no stages.
+        """
+        return []
 
     @cached_property
     def decisions(self) -> tuple[tuple[int, int], ...]:
@@ -283,3 +291,27 @@ class Space(ABC):
             f"space={self.name} has no networks to train; use an evaluator that looks its architectures up or computes "
             "their value, such as evaluator=tabular"
         )
+
+    # -- gradient search -----------------------------------------------------------------------------
+
+    def relaxation(self, *, image_channels: int, image_size: int, classes: int) -> Relaxation:
+        """Return the network of all architectures at once, with the weight keys of `graph`.
+
+        Raises RlnasError if the space has none.
+        """
+        raise RlnasError(
+            f"space={self.name} has no relaxation to search by gradients; set space=darts, nasnet or nasrl, or a "
+            "controller that chooses architectures"
+        )
+
+    def discretised(self, strengths: Sequence[Sequence[float]]) -> Architecture:
+        """Return the architecture of the strongest alternatives of the relaxation.
+
+        strengths: for each choice of `relaxation`, a number for each alternative, comparable between choices.
+        """
+        raise RlnasError(f"space={self.name} has no relaxation")
+
+    def identities(self, architecture: Architecture) -> int:
+        """Return the number of operators that are an identity: many are the sign of a collapse of a gradient search."""
+        found = self.features(architecture)
+        return sum(name.endswith("/operator") and value == "identity" for name, value in found.items())

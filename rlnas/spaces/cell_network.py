@@ -156,14 +156,17 @@ class Network:
         needed = {last}
         for cell in range(last, -1, -1):
             if cell in needed:
-                read = {source for node in self.kinds[self._kind(cell)] for source in node.sources}
-                needed |= {cell - 2 + source for source in read if source < 2}
+                needed |= {cell - 2 + source for source in self._reads(cell) if source < 2}
         for cell in range(last + 1):
             if cell in needed:
                 self.outputs[cell] = self._cell(cell)
         found = self.outputs[last]
         names = "" if self.plan.output == "all" else f"/from{'_'.join(found)}"
         return self._concatenated(list(found.values()), last + 1), names
+
+    def _reads(self, place: int) -> set[int]:
+        """Return the nodes that the hidden nodes of the cell at `place` read."""
+        return {source for node in self.kinds[self._kind(place)] for source in node.sources}
 
     def _kind(self, cell: int) -> str:
         return "reduce" if cell in self.plan.reduction_cells else "normal"
@@ -183,15 +186,23 @@ class Network:
             for source, operator in zip(hidden.sources, hidden.operators, strict=True):
                 if source < 2 and source not in nodes:
                     nodes[source] = self._input(place, source, channels)
-                stride = 2 if kind == "reduce" and source < 2 else 1
-                name = network_operator(operator, stride)
                 again = "/again" if (source, operator) in names else ""  # both operators have weights of their own
                 names.append((source, operator))
-                key = f"{front}/from{source}/{operator}{again}" if name != "identity" else None
-                parts.append(self.builder.add(name, [nodes[source]], key=key, stride=(stride, stride), layer=layer))
+                parts.append(self._operator(place, number, source, nodes[source], operator, again))
             nodes[number] = self._joined(hidden, parts, front, layer)
         chosen = range(2, len(cell) + 2) if plan.output == "all" else loose(cell)
         return {str(number): nodes[number] for number in chosen}
+
+    def _operator(self, place: int, number: int, source: int, node: int, operator: str, again: str = "") -> int:
+        """Add an operator of hidden node `number` of the cell at `place`, which reads node `source` of the cell.
+
+        node: the index of that node. again: end of the weight key.
+        """
+        kind, layer = self._kind(place), place + 1
+        stride = 2 if kind == "reduce" and source < 2 else 1
+        name = network_operator(operator, stride)
+        key = f"cell{layer}/{kind}/node{number}/from{source}/{operator}{again}" if name != "identity" else None
+        return self.builder.add(name, [node], key=key, stride=(stride, stride), layer=layer)
 
     def _input(self, place: int, source: int, channels: int) -> int:
         """Add the preparation of a cell's input: ReLU, 1x1 convolution and BN, with half the resolution if needed.

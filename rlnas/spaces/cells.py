@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from rlnas.errors import RlnasError
 from rlnas.networks.graph import Graph
+from rlnas.networks.relaxation import Relaxation
 from rlnas.spaces.cell_network import (
     CHOOSABLE,
     SUMMARISATIONS,
@@ -20,8 +21,10 @@ from rlnas.spaces.cell_network import (
     loose,
     network_operator,
 )
+from rlnas.spaces.cell_relaxation import RelaxedNetwork, cell_choices, edges, refuse, strongest_two
 from rlnas.spaces.diagram import Arrow, Box, Diagram
-from rlnas.spaces.independent import Decisions, IndependentSpace
+from rlnas.spaces.growable import GrowableSpace
+from rlnas.spaces.independent import Decisions
 
 _WORD = re.compile(r"(\d+)\.(\w+)\+(\d+)\.(\w+)(?:=(\w+))?")
 
@@ -58,7 +61,7 @@ def predecessor_pairs(nodes: int, pairs: str) -> list[tuple[int, int]]:
     return [(low, high) for high in range(nodes) for low in range(high + last)]
 
 
-class CellSpace(IndependentSpace):
+class CellSpace(GrowableSpace):
     """One or two cells of N hidden nodes, stacked to a network.
 
     A step is a hidden node, of the normal cell first; its components are the pair of predecessors, the operator on the
@@ -77,6 +80,7 @@ class CellSpace(IndependentSpace):
     """
 
     builds_networks = True
+    unit, option = "hidden nodes", "nodes"
 
     def __init__(
         self,
@@ -106,6 +110,20 @@ class CellSpace(IndependentSpace):
         steps = [len(predecessor_pairs(number, pairs)) for number in range(2, nodes + 2)] * len(self.kinds)
         choices = [count for pairs_here in steps for count in (pairs_here, *nvec[1:])]
         super().__init__(choices, nvec=nvec, layout=[range(4)] * len(steps))
+
+    @property
+    def depth(self) -> int:
+        """The number of hidden nodes of a cell."""
+        return self.nodes
+
+    @property
+    def step_units(self) -> tuple[int, ...]:
+        """A step is a hidden node; all cells have as many."""
+        return tuple(range(self.nodes)) * len(self.kinds)
+
+    def depth_of(self, text: str) -> int:
+        """Return the number of words of the first cell."""
+        return len(text.partition("|")[0].rpartition(":")[2].split())
 
     # -- cells and texts -----------------------------------------------------------------------------
 
@@ -269,6 +287,43 @@ class CellSpace(IndependentSpace):
         None for fewer than three cells, or where the last reduction cell's output is one pixel wide.
         """
         return self._network(architecture, image_channels, image_size).auxiliary(classes)
+
+    # -- relaxation ----------------------------------------------------------------------------------
+
+    def relaxation(self, *, image_channels: int, image_size: int, classes: int) -> Relaxation:
+        """Return the network of all cells; see rlnas.spaces.cell_relaxation.
+
+        Raises RlnasError for summarisations other than the sum alone, and for output=loose.
+        """
+        refuse(self.summarisations, self.output)
+        choices = cell_choices(self.kinds, self.nodes, self.operators)
+        network = RelaxedNetwork(
+            self.operators,
+            choices,
+            self.nodes,
+            self.plan,
+            tied=self.tied,
+            image_channels=image_channels,
+            image_size=image_size,
+        )
+        return network.relaxation(classes)
+
+    def discretised(self, strengths: Sequence[Sequence[float]]) -> Decisions:
+        """Return the cells of the two strongest edges of each node, each with its strongest operator; never zero."""
+        values: list[int] = []
+        rows = iter(strengths)
+        for _ in self.kinds:
+            of_node: dict[int, list[Sequence[float]]] = {}
+            for number, _ in edges(self.nodes):
+                of_node.setdefault(number, []).append(next(rows))
+            for found in of_node.values():
+                (low, first), (high, second) = strongest_two(found)
+                values += [self.predecessors.index((low, high)), first, second, 0]
+        return self.check(values)
+
+    def identities(self, architecture: Sequence[int]) -> int:
+        """Return the number of identities in the normal cell (Liang et al. 2019, DARTS+, section 3.2)."""
+        return sum(operator == "identity" for node in self.cells_of(architecture)[0] for operator in node.operators)
 
     def _network(self, architecture: Sequence[int], image_channels: int, image_size: int) -> Network:
         cells = self.cells_of(architecture)

@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 
 from rlnas.errors import RlnasError
 from rlnas.spaces.base import Space
-from rlnas.spaces.independent import Decisions, IndependentSpace
+from rlnas.spaces.growable import GrowableSpace
+from rlnas.spaces.independent import Decisions
 
 
-class ChainSpace(IndependentSpace):
+class ChainSpace(GrowableSpace):
     """Layers of factored operators with skip bits; subclasses define the factors.
 
     layers: N. factors: number of choices of each factor of an operator (one factor: the operator itself).
@@ -27,6 +28,7 @@ class ChainSpace(IndependentSpace):
 
     builds_networks = True
     factor_names: tuple[str, ...] = ("operator",)  # in features
+    unit = option = "layers"
 
     def __init__(self, layers: int, factors: Sequence[int]):
         self.layers = layers
@@ -35,6 +37,20 @@ class ChainSpace(IndependentSpace):
         layout = [range(len(self.factors) + max(layer - 1, 0)) for layer in range(layers)]
         nvec = self.factors + (2,) * bits
         super().__init__(choices=[nvec[component] for step in layout for component in step], nvec=nvec, layout=layout)
+
+    @property
+    def depth(self) -> int:
+        """The number of layers."""
+        return self.layers
+
+    @property
+    def step_units(self) -> tuple[int, ...]:
+        """A step is a layer."""
+        return tuple(range(self.layers))
+
+    def depth_of(self, text: str) -> int:
+        """Return the number of words."""
+        return len(text.split())
 
     @abstractmethod
     def operator_name(self, factors: Sequence[int]) -> str:

@@ -1,17 +1,20 @@
 """The NAS-RL space with ENAS's operators (Pham et al. 2018, section 2.3 and appendix; FIELD: NAS-RL)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from copy import copy
-from functools import cached_property
+from functools import cached_property, partial
 
 from rlnas.config.spaces import NasrlConfig
 from rlnas.errors import RlnasError
 from rlnas.networks.graph import INPUT, Graph, GraphBuilder
 from rlnas.networks.operators import check_choosable, kernel_of
+from rlnas.networks.relaxation import Alternatives, Relaxation, RelaxationBuilder
 from rlnas.spaces.chain import ChainSpace
+from rlnas.spaces.independent import Decisions
 from rlnas.spaces.sharing import add_operator, check_sharing
 
 DEFAULTS = NasrlConfig()
+Output = Callable[[int], int]  # a layer, from 0 -> the node of its output
 
 
 class NasrlSpace(ChainSpace):
@@ -110,6 +113,74 @@ class NasrlSpace(ChainSpace):
         output.
         """
         builder = GraphBuilder(image_channels, (image_size, image_size))
+        chosen = self.split(architecture)
+
+        def operator(layer: int, source: int) -> int:
+            name = self.operator_name(chosen[layer][0])
+            return add_operator(builder, name, source, layer + 1, self.sharing, self.operators)
+
+        def skips(layer: int, output: Output) -> dict[int, int]:
+            return {source: output(source) for source in chosen[layer][1]}
+
+        self._build(builder, operator, skips, classes)
+        return builder.build()
+
+    def relaxation(self, *, image_channels: int, image_size: int, classes: int) -> Relaxation:
+        """Return the network of all operators of each layer and of every skip, which is absent or present.
+
+        Raises RlnasError for merge=concat.
+        """
+        if self.merge != "sum":
+            raise RlnasError(
+                f"space=nasrl has a relaxation only if skips are added, but space.merge={self.merge}; set "
+                "space.merge=sum, and retrain.space.merge=concat for the final network"
+            )
+        builder = GraphBuilder(image_channels, (image_size, image_size))
+        relaxed = RelaxationBuilder(builder, self._alternatives)
+        rows = {alternatives.name: row for row, alternatives in enumerate(self._alternatives)}
+
+        def operator(layer: int, source: int) -> int:
+            outputs = {
+                place: add_operator(builder, name, source, layer + 1, self.sharing, self.operators)
+                for place, name in enumerate(self.operators)
+            }
+            return relaxed.mixed(rows[f"layer{layer + 1}/operator"], outputs, layer + 1)
+
+        def skips(layer: int, output: Output) -> dict[int, int]:
+            return {
+                source: relaxed.mixed(rows[f"layer{layer + 1}/skip{source + 1}"], {1: output(source)}, layer + 1)
+                for source in range(layer - 1)
+            }
+
+        self._build(builder, operator, skips, classes)
+        return relaxed.build()
+
+    @cached_property
+    def _alternatives(self) -> tuple[Alternatives, ...]:
+        """The choices of the relaxation, in the order of the decisions."""
+        found = []
+        for layer in range(1, self.layers + 1):
+            found.append(Alternatives(f"layer{layer}/operator", self.operators))
+            skips = range(1, layer - 1)
+            found += [Alternatives(f"layer{layer}/skip{source}", ("absent", "present")) for source in skips]
+        return tuple(found)
+
+    def discretised(self, strengths: Sequence[Sequence[float]]) -> Decisions:
+        """Return the strongest operator of each layer, and the skips that are stronger present than absent."""
+        return self.check([max(range(len(row)), key=row.__getitem__) for row in strengths])
+
+    def _build(
+        self,
+        builder: GraphBuilder,
+        operator: Callable[[int, int], int],
+        skips: Callable[[int, Output], dict[int, int]],
+        classes: int,
+    ) -> None:
+        """Add stem, layers and head.
+
+        operator: adds that of a layer (from 0) on a node. skips: returns the nodes to merge with it, by layer; it is
+        given the function that returns a layer's output in the layer's resolution.
+        """
         stem = builder.add(
             "stem", [INPUT], channels=self.filters, key="stem", stride=(self.stem_stride, self.stem_stride)
         )
@@ -131,15 +202,12 @@ class NasrlSpace(ChainSpace):
                 )
             return nodes[level]
 
-        for layer, (factors, sources) in enumerate(self.split(architecture)):
-            level, number = self.levels[layer], layer + 1
-            operator, source = self.operator_name(factors), output(layer - 1, level)
-            node = add_operator(builder, operator, source, number, self.sharing, self.operators)
-            skips = [output(source, level) for source in sources]
-            names = [source + 1 for source in sources]
-            outputs[layer] = {level: self._merge(builder, node, skips, names, number)}
+        for layer, level in enumerate(self.levels):
+            node = operator(layer, output(layer - 1, level))
+            found = skips(layer, partial(output, level=level))
+            names = [source + 1 for source in found]
+            outputs[layer] = {level: self._merge(builder, node, list(found.values()), names, layer + 1)}
         builder.add("head", [outputs[self.layers - 1][self.levels[-1]]], channels=classes, key="head")
-        return builder.build()
 
     def _merge(self, builder: GraphBuilder, node: int, skips: list[int], names: list[int], number: int) -> int:
         """Merge the output of layer `number` with its skips, which come from the layers `names`.

@@ -3,6 +3,7 @@
 from functools import lru_cache
 
 from rlnas.networks.graph import Cost, Graph, cost
+from rlnas.networks.relaxation import Relaxation
 from rlnas.spaces.base import Architecture, Space
 
 
@@ -53,6 +54,13 @@ class Networks:
         Raises RlnasError if the space builds no networks.
         """
         return self._graph(architecture)
+
+    def relaxation(self) -> Relaxation:
+        """Return the network of all architectures at once, with the weight keys of `graph`.
+
+        Raises RlnasError if the space has none.
+        """
+        return self.space.relaxation(**self._sizes)
 
     def standalone(self, architecture: Architecture) -> Graph:
         """Return the network of an architecture for training alone; see `Space.standalone`.

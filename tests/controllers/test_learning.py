@@ -37,6 +37,12 @@ LEARNERS: dict[str, dict[str, Any]] = {
     },
     "a2c": {"algorithm": "a2c", "params": {"learning_rate": 3e-3, "gamma": 1.0, "ent_coef": 0.01}},
     "reinforce_lstm": {"algorithm": "reinforce", "params": {"learning_rate": 1e-2, "baseline_decay": 0.95}, **LSTM},
+    "ppo_transformer": {
+        "algorithm": "ppo",
+        "policy": "transformer",
+        "policy_params": {"units": 16},
+        "params": {"learning_rate": 3e-3, "gamma": 1.0, "ent_coef": 0.005, "n_epochs": 4},
+    },
     "reinforce_mlp": {"algorithm": "reinforce", "params": {"learning_rate": 5e-3, "baseline_decay": 0.95}},
 }
 RANDOM = {"algorithm": "random"}
@@ -280,6 +286,18 @@ SOME = ImitationConfig(weight=0.5)
             {"algorithm": "reinforce", "policy": "lstm", "step_unit": "decision"},
             "controller.policy=lstm chooses layer by layer; it needs controller.step_unit=layer",
         ),
+        *(
+            ({"algorithm": name, "policy": "transformer"}, "controller.policy=transformer is for on-policy algorithms")
+            for name in ("maskable_ppo", "recurrent_ppo", "dqn")
+        ),
+        (
+            {"policy": "transformer", "policy_params": {"units": 7}},
+            "controller.policy_params.units is 7, expected a multiple of heads=2",
+        ),
+        (
+            {"policy": "transformer", "policy_params": {"blocks": 0}},
+            "controller.policy_params.blocks is 0, expected a whole number at least 1",
+        ),
         (
             {"algorithm": "stable_baselines3.DQN", "step_unit": "layer"},
             "controller.algorithm=stable_baselines3.DQN cannot use step_unit=layer",
@@ -344,7 +362,17 @@ SOME = ImitationConfig(weight=0.5)
                 {"algorithm": name, "imitation": SOME, **({"policy": "MlpLstmPolicy"} if "rec" in name else {})},
                 f"controller.imitation.weight is 0.5, but {name} has no policy without memory .*; set it to 0, or use",
             )
-            for name in ("recurrent_ppo", "dqn", "qrdqn", "random", "evolution", "local_search", "genetic")
+            for name in (
+                "recurrent_ppo",
+                "dqn",
+                "qrdqn",
+                "random",
+                "evolution",
+                "local_search",
+                "genetic",
+                "surrogate",
+                "pnas",
+            )
         ],
     ],
 )

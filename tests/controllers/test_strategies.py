@@ -1,5 +1,6 @@
 """Evolution, local search and the genetic algorithm, step by step: what they propose after what they were told."""
 
+import sys
 from collections import Counter
 from math import comb
 from typing import Any
@@ -54,7 +55,13 @@ def play(strategy, batches: int, count: int = 1, value=likeness) -> list[list[An
 # -- what all have in common -------------------------------------------------------------------------------
 
 
-SMALL = {"evolution": {"population": 6, "sample": 2}, "genetic": {"population": 6}}
+SMALL: dict[str, dict[str, Any]] = {
+    "evolution": {"population": 6, "sample": 2},
+    "genetic": {"population": 6},
+    "successive_halving": {"eta": 2},
+    "surrogate": {"initial": 5, "candidates": 20},
+    "pnas": {"initial": 5, "candidates": 20},
+}
 
 
 @settings(max_examples=40)
@@ -75,7 +82,7 @@ def test_every_batch_is_full_and_legal_and_sampling_changes_nothing(name, batche
         assert strategy.state() == state
         asked = strategy.ask(count)
         assert [SPACE.check(architecture) for architecture in asked] == asked
-        assert len(asked) == count
+        assert len(asked) == count or (hasattr(strategy, "share") and 0 < len(asked) < count)  # a rung may end earlier
         strategy.tell(outcomes(asked, [likeness(architecture) for architecture in asked]))
 
 
@@ -92,7 +99,7 @@ def test_what_is_asked_for_is_what_is_scored_and_what_it_is_worth_comes_back(sco
     controller.strategy.tell = listen
     seen = run(controller, 30)
     assert [outcome.architecture for outcome in told] == seen
-    assert len(told) == 30
+    assert 30 <= len(told) < 33
     assert all(outcome.objective == np.mean(np.equal(outcome.architecture, BOWL)) for outcome in told)
 
 
@@ -145,7 +152,8 @@ def test_the_order_in_which_outcomes_come_back_does_not_matter(name, seed, data)
 @pytest.mark.parametrize("name", [name for name in sorted(STRATEGIES) if name != "random"])
 def test_in_the_order_of_arrival_it_would_matter(name, monkeypatch):
     """The contrast to the test above."""
-    module = load_algorithm(name).__module__
+    modules = [cls.__module__ for cls in load_algorithm(name).__mro__]
+    module = next(one for one in modules if hasattr(sys.modules[one], "in_order"))
     monkeypatch.setattr(f"{module}.in_order", lambda asked, told: list(told))
     assert any(searches(name, seed, lambda told: told[::-1]) != searches(name, seed, list) for seed in range(5))
 

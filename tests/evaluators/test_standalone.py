@@ -8,7 +8,7 @@ import torch
 from rlnas.children.retrain import Retraining, accuracy
 from rlnas.config.schema import RetrainConfig, StandaloneConfig
 from rlnas.data import ImageData
-from rlnas.errors import Diverged
+from rlnas.errors import Diverged, RlnasError
 from rlnas.evaluators import Score, StandaloneEvaluator
 from rlnas.evaluators.alone import ToTrain, train_from_scratch
 from rlnas.evaluators.measures import LOWEST
@@ -160,7 +160,7 @@ def test_a_real_divergence_is_caught_too(evaluator, monkeypatch):
 
     monkeypatch.setattr(retrain, "new_child", spoiled)
     (score,) = evaluator().evaluate(ARCHITECTURES[:1])
-    assert score.values == LOWEST
+    assert score.values == {**LOWEST, "epochs": 2}
     assert "retraining, epoch 1: the loss is nan" in score.failed
     assert score.images is None
 
@@ -168,14 +168,46 @@ def test_a_real_divergence_is_caught_too(evaluator, monkeypatch):
 def test_a_restored_evaluator_remembers(evaluator, through_disk, monkeypatch):
     first = evaluator()
     scores = first.evaluate(ARCHITECTURES[:2])
-    first._known[ARCHITECTURES[2]] = Score(LOWEST, failed="the loss is nan")
+    first._known[ARCHITECTURES[2], 2] = Score({**LOWEST, "epochs": 2.0}, failed="the loss is nan")
+    (short,) = first.evaluate_partly(ARCHITECTURES[:1], 0.5)
     resumed = evaluator()
     resumed.restore(through_disk(first.state()))
     monkeypatch.setattr("rlnas.evaluators.alone.Retraining", None)  # nothing may be trained
     again = resumed.evaluate(ARCHITECTURES[:3])
     assert all(score.cached and score.seconds == 0 for score in again)
     assert [(s.values, s.images, s.failed) for s in again[:2]] == [(s.values, 24, None) for s in scores]
-    assert (again[2].values, again[2].failed) == (LOWEST, "the loss is nan")
+    assert (again[2].values, again[2].failed) == ({**LOWEST, "epochs": 2}, "the loss is nan")
+    assert resumed.evaluate_partly(ARCHITECTURES[:1], 0.5)[0].values == short.values
+    assert resumed.conclude(ARCHITECTURES[0], ARCHITECTURES[:2]) == ({"epochs_trained": 5}, {})
+
+
+def test_a_checkpoint_without_epochs_is_of_whole_trainings(evaluator, through_disk):
+    first = evaluator()
+    (score,) = first.evaluate(ARCHITECTURES[:1])
+    (known,) = first.state()["known"]
+    values = {name: value for name, value in known[1].items() if name != "epochs"}
+    resumed = evaluator()
+    resumed.restore(through_disk({"known": [(known[0], values, *known[2:])]}))
+    (again,) = resumed.evaluate(ARCHITECTURES[:1])
+    assert (again.cached, again.values) == (True, score.values)
+
+
+def test_a_part_of_the_effort_is_a_training_of_its_own_of_so_many_epochs(evaluator):
+    whole = evaluator(epochs=4)
+    found = whole.evaluate_partly(ARCHITECTURES, 0.25)
+    assert [score.values for score in found] == [score.values for score in evaluator(epochs=1).evaluate(ARCHITECTURES)]
+    assert {score.values["epochs"] for score in found} == {1}
+    assert all(score.cached for score in whole.evaluate_partly(ARCHITECTURES, 0.25))
+    assert not any(score.cached for score in whole.evaluate(ARCHITECTURES))
+    assert whole.conclude(ARCHITECTURES[0], ARCHITECTURES) == ({"epochs_trained": 4 * (1 + 4)}, {})
+
+
+def test_less_than_an_epoch_is_refused_before_anything_is_trained(evaluator, monkeypatch):
+    monkeypatch.setattr("rlnas.evaluators.alone.Retraining", None)
+    with pytest.raises(
+        RlnasError, match=r"evaluator\.epochs is 2, expected at least 9: .*1/9 .*controller\.params\.rungs"
+    ):
+        evaluator().evaluate_partly(ARCHITECTURES, 1 / 9)
 
 
 def test_costs_are_those_of_the_network_and_nothing_is_trained_beforehand(evaluator):

@@ -17,7 +17,10 @@ from tests.command import history, result
 from tests.command import rlnas as command
 from tests.runs.test_resume import run_until
 
-CONTROLLERS = ("ppo", "a2c", "reinforce", "random", "evolution", "local_search", "genetic", "lanas", "optuna", "dqn")
+CONTROLLERS = (
+    *("ppo", "a2c", "reinforce", "random", "evolution", "local_search", "genetic", "surrogate", "pnas", "lanas"),
+    *("optuna", "dqn"),
+)
 
 
 @pytest.fixture

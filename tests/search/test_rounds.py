@@ -145,6 +145,21 @@ def test_children_trained_from_scratch_are_searched(controller: str, tmp_path: P
     assert "last_seeds" not in result["verdict"]["text"]
 
 
+def test_the_best_of_successive_halving_is_one_of_the_longest_trained(tmp_path: Path) -> None:
+    options = ["evaluator=standalone", "search=untrained", "evaluator.epochs=4", "search.architectures_per_round=4"]
+    options += ["controller=successive_halving", "controller.episodes=3", "controller.params.eta=2"]
+    names = ("search.", "select.")
+    kept = [item for item in TINY if not item.startswith(("progress", "controller", *names))]
+    arguments = [*kept, *options, "budget.rounds=0", "budget.architectures=9", "progress=off", "retrain.epochs=1"]
+    folder = rlnas.run([*arguments, "report=false", "select.controls=0", f"hydra.run.dir={tmp_path}/run"])
+    result, rows = rlnas.load_result(folder), read_rows(folder / "history.csv")
+    assert [float(row["epochs"]) for row in rows] == [1, 1, 1, 1, 2, 2, 4, 1, 1]  # the budget ends a second bracket
+    assert result["best"]["architecture"] == rows[6]["architecture"]
+    assert result["best"]["search_accuracy"] == float(rows[6]["accuracy"])
+    different = {(row["architecture"], row["epochs"]): float(row["epochs"]) for row in rows}
+    assert result["epochs_trained"] == sum(different.values())
+
+
 def test_a_controller_that_diverges_names_round_and_option(tmp_path: Path) -> None:
     with pytest.raises(rlnas.RlnasError, match=r"round 1: the controller's policy is nan .*learning_rate"):
         run(tmp_path, "controller.params.learning_rate=1e30")

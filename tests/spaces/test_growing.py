@@ -150,7 +150,7 @@ def test_added_layers_are_sampled_not_empty(kind):
 def test_neighbours_have_the_same_depth_and_differ_once(kind):
     space = grown(kind, 5)
     for depth in (2, 4):
-        one = space.chains[depth].unrank(0)
+        one = space.members[depth].unrank(0)
         found = list(space.neighbours(one))
         assert len(set(found)) == len(found)
         assert all(sum(a != b for a, b in zip(one, other, strict=True)) == 1 for other in found)

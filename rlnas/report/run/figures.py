@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from rlnas.config.plain_data import flatten
 from rlnas.report import text
-from rlnas.report.run import alone, curves, mosaics
+from rlnas.report.run import alone, curves, mistakes, mosaics, weights
 from rlnas.report.run.features import MOST_ROUNDS, links, sampled
 from rlnas.report.run.numbers import bands, is_share, value
 from rlnas.report.style import plain_style, to_svg
@@ -125,8 +125,34 @@ def _fixed(words: str) -> Callable[[Run], str]:
     return lambda run: words
 
 
-CONTROLS = "Controls"  # under its own section, beside the table
+def _weights_caption(which: int) -> Callable[[Run], str]:
+    def caption(run: Run) -> str:
+        part = weights.parts(run)[which]
+        words = "The softmax of the architecture parameters after each round; dotted: equal weights. "
+        if any("zero" in choice.values for choice in part.panels.values()):
+            words += (
+                "A panel for each edge, from one node of the cell to another. Each node keeps the two edges whose "
+                "strongest operator other than zero is strongest."
+            )
+        else:
+            words += "A panel for each layer, which keeps its strongest operator."
+        return words + (f" {part.left_out} more are in architecture_weights.csv." if part.left_out else "")
+
+    return caption
+
+
+CONTROLS, MISTAKES = "Controls", "Mistakes"  # under their own sections, beside a table
 LEARNT, CHOSEN, TRAINED = "What the search learnt", "What the controller chose", "Controller, training and time"
+
+
+def _weights(name: str, which: int) -> _Entry:
+    """The figure of a part of a gradient search."""
+
+    def draw(run: Run) -> Figure:
+        return weights.panels(run, which)
+
+    return _Entry(name, CHOSEN, lambda run: len(weights.parts(run)) > which, draw, _weights_caption(which))
+
 
 ENTRIES = (
     _Entry(
@@ -136,11 +162,34 @@ ENTRIES = (
         alone.figure,
         alone.caption,
     ),
+    _Entry(
+        "confusion",
+        MISTAKES,
+        mistakes.has_confusion,
+        mistakes.draw_confusion,
+        _fixed("Share of each class's test images, in percent; right ones on the diagonal."),
+    ),
+    _Entry(
+        "mistakes",
+        MISTAKES,
+        lambda run: bool(mistakes.mistakes(run)),
+        mistakes.draw_mistakes,
+        _fixed("Wrong test images of which the network was surest: a wrong label in the data shows here, too."),
+    ),
     _Entry("accuracy", LEARNT, _searched, curves.accuracy, _accuracy_caption),
     _Entry("reward", LEARNT, lambda run: _searched(run) and not same_reward(run), curves.reward, _reward_caption),
     _Entry("best", LEARNT, _searched, curves.best, _best_caption),
     _Entry(
         "params", LEARNT, lambda run: bool(run.history["params"].notna().any()), curves.against_params, _params_caption
+    ),
+    _weights("architecture_weights", 0),
+    _weights("architecture_weights_2", 1),  # of cells: the reduction cell
+    _Entry(
+        "skip_weights",
+        CHOSEN,
+        lambda run: bool(weights.skips_of(run)),
+        weights.skips,
+        _fixed("Percent of a skip connection that the relaxation adds, after a round. Kept are those above 50."),
     ),
     _Entry(
         "operators",

@@ -58,7 +58,7 @@ def layers(run: Run) -> Figure:
     title = f"{_chosen(run)} by {place or 'decision'}, {_of_the_last(run)}"
     figure = new_figure(title, 1.25 + 0.235 * len(labels))
     axes = figure.add_subplot()
-    _mosaic(axes, table, columns, labels)
+    mosaic(axes, table, columns, labels)
     for end in np.cumsum([len(factor.values) for factor in groups])[:-1]:
         axes.axhline(end - 0.5, color=MUTED, linewidth=1)
     axes.set_xlabel(place or "decision")
@@ -73,7 +73,7 @@ def skips(run: Run) -> Figure:
     name = "Skip connections" if found.name == "skip" else f"Links: {found.name}"
     figure = new_figure(f"{name}, {_of_the_last(run)}", min(1.3 + 0.26 * len(rows), 4.4))
     axes = figure.add_subplot()
-    _mosaic(axes, found.share, list(found.sources), rows)
+    mosaic(axes, found.share, list(found.sources), rows)
     axes.set_xlabel(f"from {to}".strip())
     axes.set_ylabel(f"to {to}".strip())
     return figure
@@ -149,7 +149,7 @@ def _stack(axes: Axes, factor: Factor, rounds: NDArray[np.int64], table: NDArray
         axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
 
 
-def _mosaic(axes: Axes, table: NDArray[np.float64], columns: list[str], rows: list[str]) -> None:
+def mosaic(axes: Axes, table: NDArray[np.float64], columns: list[str], rows: list[str]) -> None:
     """Cells as dark as their share, with the percentage in them if there is room; NaN leaves a gap."""
     cells = [(row, column) for row, column in np.ndindex(table.shape) if not np.isnan(table[row, column])]
     axes.add_collection(

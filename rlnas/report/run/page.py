@@ -9,9 +9,9 @@ from rlnas.config.plain_data import flatten
 from rlnas.config.quoting import shown, without_home
 from rlnas.objective import deciding
 from rlnas.report import text
-from rlnas.report.run import alone
+from rlnas.report.run import alone, mistakes
 from rlnas.report.run.drawing import Row, is_chain, name, skips
-from rlnas.report.run.figures import CONTROLS, Plot
+from rlnas.report.run.figures import CONTROLS, MISTAKES, Plot
 from rlnas.report.run.numbers import is_share, value
 from rlnas.report.style import inline
 from rlnas.report.template import render
@@ -60,12 +60,29 @@ def write_page(
         parts=[{"inline": inline(svg, name, title), "width": _width(svg)} for name, title, svg in parts],
         control_plots=groups.pop(CONTROLS, []),
         controls=alone.section(run),
+        mistake_plots=groups.pop(MISTAKES, []),
+        classes=_classes(run),
         groups=groups,
         candidates=_candidates(run),
         again=_again(run) if run.best else None,
         configuration=without_home(run.composed),
         environment=_environment(run),
     )
+
+
+def _classes(run: Run) -> dict[str, Any] | None:
+    """Return the rows of the worst classes, and the caption."""
+    table = mistakes.classes_table(run)
+    if table is None:
+        return None
+    rows, more = table["rows"], len(table["rows"]) - mistakes.MOST_ROWS
+    caption = (
+        "Recall: share of the class's images that are found. Precision: share of the images taken for the class that "
+        f"are of it. Mean recall (balanced accuracy): {table['balanced']}."
+    )
+    if more > 0:
+        caption += f" The {mistakes.MOST_ROWS} worst classes; all are in best/README.md."
+    return {"rows": rows[: mistakes.MOST_ROWS], "caption": caption}
 
 
 def _summary(run: Run) -> str:
