@@ -33,7 +33,9 @@ GRID_LIMIT = 100_000  # architectures that GridSampler lists
 def optuna_module() -> ModuleType:
     """Return the package optuna; raise RlnasError if it is not installed."""
     try:
-        import optuna
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of the packages it imports
+            import optuna
     except ImportError as error:
         raise RlnasError(
             f"controller=optuna needs the package optuna, which cannot be imported ({error}); "
