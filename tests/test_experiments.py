@@ -157,7 +157,14 @@ def test_the_small_comparison_sweeps_over_its_own_controllers_and_seeds(tmp_path
 
 
 NOT_FOR_TABLES = {"darts", "gdas", "successive_halving"}  # these train networks
-PRESETS = {"ppo_shared", "tpe", "reinforce_enas", "evolution_programs", "sb3", "yours"}  # other settings of one of the rest
+PRESETS = {
+    "ppo_shared",
+    "tpe",
+    "reinforce_enas",
+    "evolution_programs",
+    "sb3",
+    "yours",
+}  # other settings of one of the rest
 
 
 def test_the_comparison_of_all_has_every_controller_for_tables() -> None:
