@@ -11,16 +11,16 @@ import pytest
 import rlnas
 from rlnas.cli import _compose
 from rlnas.config.build import build_config
+from rlnas.controllers import ALGORITHMS, STRATEGIES
 from rlnas.errors import RlnasError
 from rlnas.runs.tables import read_rows
-from tests.command import history, result
+from tests.command import history
 from tests.command import rlnas as command
 from tests.runs.test_resume import run_until
 
-CONTROLLERS = (
-    *("ppo", "a2c", "reinforce", "random", "evolution", "local_search", "genetic", "surrogate", "pnas", "lanas"),
-    *("optuna", "dqn"),
-)
+# all that search a table: those of shared weights and of short trainings do not; the first four are the default run
+ALL = [*ALGORITHMS, *(name for name in STRATEGIES if name != "successive_halving")]
+CONTROLLERS = list(dict.fromkeys(["ppo", "evolution", "lanas", "optuna", *ALL]))
 
 
 @pytest.fixture
@@ -84,23 +84,6 @@ def test_two_runs_of_a_seed_are_equal_and_another_seed_is_not(table: list[str], 
     assert first == again != other
 
 
-@pytest.mark.variants(1)
-@pytest.mark.parametrize("controller", ["ppo", "evolution"])
-def test_killed_and_resumed(controller: str, table: list[str], tmp_path: Path, monkeypatch) -> None:
-    """A checkpoint is written at every round here, not only every few seconds."""
-    options = [*table, f"controller={controller}", "budget.architectures=400", "search.architectures_per_round=40"]
-    whole, _ = run(tmp_path / "whole", options)
-    monkeypatch.setattr("rlnas.evaluators.TabularEvaluator.checkpoint_seconds", 0.0)
-    monkeypatch.setattr("rlnas.search.rounds.Rounds._out_of_time", stop_after(3))
-    with pytest.raises(KeyboardInterrupt):
-        run(tmp_path / "part", options)
-    monkeypatch.undo()
-    folder = rlnas.run([f"resume={tmp_path}/part/run"])
-    assert history(folder) == history(whole)
-    assert result(folder)["best"] == result(whole)["best"]
-    assert result(folder)["resumed"] == 1
-
-
 def stop_after(rounds: int):
     def check(loop) -> bool:
         if loop.round == rounds:
@@ -108,6 +91,25 @@ def stop_after(rounds: int):
         return False
 
     return check
+
+
+@pytest.mark.variants(4)
+@pytest.mark.parametrize("controller", CONTROLLERS)
+def test_every_controller_stopped_and_resumed_has_the_history_of_one_that_was_not(
+    controller: str, table: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rlnas.evaluators.TabularEvaluator.checkpoint_seconds", 0.0)
+    sizes = ["search.architectures_per_round=12", "budget.architectures=36", "controller.episodes=4", "report=false"]
+    arguments = [*table, f"controller={controller}", *sizes]
+    whole, found = run(tmp_path / "whole", arguments)
+    with monkeypatch.context() as patch:
+        patch.setattr("rlnas.search.rounds.Rounds._out_of_time", stop_after(2))
+        with pytest.raises(KeyboardInterrupt):
+            run(tmp_path, arguments)
+    resumed = rlnas.run([f"resume={tmp_path}/run"])
+    assert history(resumed) == history(whole)
+    again = rlnas.load_result(resumed)
+    assert (again["best"], again["resumed"]) == (found["best"], 1)
 
 
 @pytest.mark.slow
