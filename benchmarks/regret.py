@@ -92,12 +92,13 @@ def space_of(table: str | None) -> IndependentSpace:
 
 
 def kept(job: Job) -> dict[str, Any] | None:
-    """Return the record of a finished search; None if there is none or it is of other options or a shorter search."""
+    """Return the record of a finished search; None if there is none, or it is of other code or options, or shorter."""
     try:
         record: dict[str, Any] = json.loads(job.file.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    same = record["config"] == json.loads(json.dumps(controller_config(job.controller)))
+    config = json.loads(json.dumps(controller_config(job.controller)))
+    same = record["config"] == config and record["code"] == code_digest()
     return record if same and len(record["true"]) >= job.architectures else None
 
 

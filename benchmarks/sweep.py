@@ -92,7 +92,7 @@ CODE = (
     "tabular",
 )  # of rlnas: what a search over a table computes with
 FILES = ("objective.py", "seeding.py")
-PACKAGES = ("numpy", "torch", "stable-baselines3", "sb3-contrib", "gymnasium")
+PACKAGES = ("numpy", "scipy", "scikit-learn", "torch", "stable-baselines3", "sb3-contrib", "gymnasium", "optuna")
 
 
 @dataclass(frozen=True)

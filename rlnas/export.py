@@ -62,23 +62,43 @@ def _export(given: argparse.Namespace) -> None:
         _check_package(package)
     folder = network_folder(given.run)
     child = load_child(folder)
+    child.dtype = torch.float32  # as it is exported; networks of earlier versions may be recorded as bfloat16
     record = json.loads((folder / ARCHITECTURE).read_text(encoding="utf-8"))
     default = folder / f"model{FORMATS[given.format]}"
     if given.format == "safetensors":
         default = folder / "network.safetensors"  # model.safetensors is what the run wrote
     file = expand(given.out) if given.out else default
-    export(child, given.format, file, record)
-    print(f"written: {file} ({file.stat().st_size / 1e6:.2f} MB)")
     images, what = _images(folder, child, given.data_path)
-    answer = READERS[given.format](file, child)
-    difference = float((answer(images) - child.predict(images)).abs().max())
+    fresh = file.with_name(f".unchecked-{file.name}")  # an earlier good file stays until this one is checked
+    try:
+        export(child, given.format, fresh, record)
+        answer = READERS[given.format](fresh, child)
+        difference = float((answer(images) - child.predict(images)).abs().max())
+        _check(file, difference)
+        fresh.replace(file)
+    except OSError as error:
+        raise RlnasError(
+            f"{file} cannot be written: {error.strerror or error}; choose another place by --out"
+        ) from None
+    except RlnasError:
+        raise
+    except Exception as error:  # torch's exporters and the runtimes raise any type
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise RlnasError(f"--format {given.format} failed: {reason}; another format may do") from error
+    finally:
+        fresh.unlink(missing_ok=True)
+    print(f"written: {file} ({file.stat().st_size / 1e6:.2f} MB)")
     print(f"largest difference of a probability on {len(images)} {what}: {difference:.2g}")
+    print(USES[given.format].format(file=file))
+
+
+def _check(file: Path, difference: float) -> None:
+    """Raise RlnasError unless the probabilities agree; NaN does not."""
     if not difference <= MOST:
         raise RlnasError(
-            f"{file} differs from the network by {difference:.2g}, expected at most {MOST:g}: do not use it; another "
-            "version of torch or of the format's package may export it rightly"
+            f"{file} would differ from the network by {difference:.2g}, expected at most {MOST:g}, and was not "
+            "written; another version of torch or of the format's package may export it rightly"
         )
-    print(USES[given.format].format(file=file))
 
 
 def _check_package(package: str) -> None:

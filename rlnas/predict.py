@@ -24,7 +24,7 @@ from rlnas.data import Images
 from rlnas.data.decode import Colour, decode, parse_colour
 from rlnas.data.listing import LeftOut, images_below, is_image, shown_name
 from rlnas.errors import RlnasError
-from rlnas.files import expand, write_text
+from rlnas.files import expand, replace
 from rlnas.process.screen import occupy_standard_descriptors, safe_streams
 
 TOGETHER = 500  # images decoded and classified at once: memory is bounded by them
@@ -100,14 +100,21 @@ def _parser() -> argparse.ArgumentParser:
 def _predict(given: argparse.Namespace) -> int:
     if given.top < 1:
         raise RlnasError(f"--top is {given.top}, expected at least 1")
+    target = expand(given.csv) if given.csv else None
+    if target is not None and not target.parent.is_dir():  # before the work, not after it
+        raise RlnasError(f"--csv {given.csv}: there is no folder {target.parent}; make it, or choose another place")
     child = load_child(given.run, given.device)
     files, note = find(given.paths, sys.stdin)
     found = predict_files(child, files, background_of(given.run))
     if note:
         print(note)
-    if given.csv:
-        write_text(expand(given.csv), table(found, given.top))
     show(found, given.top, given.csv)
+    if target is not None:
+        try:
+            replace(target, table(found, given.top).encode("utf-8", "backslashreplace"))
+        except OSError as error:
+            raise RlnasError(f"--csv {given.csv} cannot be written: {error.strerror or error}") from None
+        print(f"written: {given.csv}")
     for reason in found.failed.values():
         print(f"rlnas: warning: {reason}", file=sys.stderr)
     if found.failed:
@@ -224,8 +231,6 @@ def show(found: Predictions, top: int, file: str | None) -> None:
     if right is not None:
         share = f"{right[0] / right[1]:.4f} ({right[0]:,} of {right[1]:,})"
         console.print(f"accuracy by the names of their folders: {share}")
-    if file:
-        console.print(f"written: {file}", markup=False)
 
 
 if __name__ == "__main__":

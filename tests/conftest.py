@@ -34,7 +34,7 @@ torch.set_num_threads(1)  # for tensors this small threads only wait for each ot
 class Matching(Evaluator):
     """An evaluator without training: the accuracy is the share of decisions that equal the target's."""
 
-    effort = "epochs"
+    rungs = True
 
     def __init__(self, target: Architecture):
         self.target = target

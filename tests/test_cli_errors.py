@@ -49,6 +49,7 @@ CASES = {
 }
 
 
+@pytest.mark.variants(10)
 @pytest.mark.parametrize("case", CASES)
 def test_message_without_traceback_and_exit_code_1(case: str, tmp_path: Path) -> None:
     arguments, words = CASES[case]

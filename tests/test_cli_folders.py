@@ -197,6 +197,7 @@ def test_printed_commands_name_any_folder(
     assert (Path(given).resolve(), others) == (here / name, "OTHER_RUNS")
 
 
+@pytest.mark.thorough
 def test_paths_in_the_home_folder(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(here / "home"))
     write_table(here / "home" / "t.csv")

@@ -106,7 +106,7 @@ def shrunken_space(experiment: str) -> list[str]:
     return []
 
 
-@pytest.mark.variants(3)
+@pytest.mark.variants(1)
 @pytest.mark.parametrize("experiment", NETWORKS)
 def test_every_experiment_runs_shrunken(experiment: str, tmp_path: Path) -> None:
     shrunken = [*SHRUNKEN, *shrunken_space(experiment)]

@@ -121,7 +121,7 @@ def test_folders_named_after_classes_give_an_accuracy(tmp_path, network, capsys)
         (["empty", "a.png"], "empty holds no architecture.json; expected a run folder or its best/"),
         (["RUN", "a.png", "--top", "0"], "--top is 0, expected at least 1"),
         (["RUN", "a.png", "--device", "cuda:77"], "device 'cuda:77' cannot be used here"),
-        (["RUN", "a.png", "--csv", "empty/notes.txt/out.csv"], "out.csv cannot be written"),
+        (["RUN", "a.png", "--csv", "empty/notes.txt/out.csv"], "--csv empty/notes.txt/out.csv: there is no folder"),
     ],
 )
 def test_bad_input_is_one_line(arguments, message, tmp_path, network, capsys, monkeypatch) -> None:
@@ -151,7 +151,7 @@ def test_an_export_is_checked_and_says_on_what(tmp_path, network, capsys) -> Non
 def test_a_file_that_differs_from_the_network_is_refused(tmp_path, network, capsys, monkeypatch) -> None:
     monkeypatch.setitem(export.READERS, "safetensors", lambda file, child: lambda images: child.predict(images) + 0.01)
     assert export.main([str(network()), "--format", "safetensors"]) == 1
-    assert "differs from the network by 0.01, expected at most 0.0001: do not use it" in capsys.readouterr().err
+    assert "would differ from the network by 0.01, expected at most 0.0001, and was not" in capsys.readouterr().err
 
 
 def test_a_missing_package_is_named_before_anything_is_written(tmp_path, network, capsys, monkeypatch) -> None:

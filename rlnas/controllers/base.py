@@ -91,7 +91,8 @@ class Strategy(Protocol):
 
     Constructed as (space, rng, **controller.params). It draws from `rng` only, whose state is saved with its own.
     An attribute `share`, in (0, 1], is optional: the share of the evaluator's effort after which the last proposals are
-    to be scored (`Evaluator.evaluate_partly`).
+    to be scored (`Evaluator.evaluate_partly`). So is `fits`: true for a strategy that calls linear algebra of numpy or
+    scipy, which then has one thread, so that its proposals do not depend on the number of cores.
     """
 
     def ask(self, count: int) -> list[Architecture]:

@@ -37,6 +37,8 @@ class Lanas:
     is known, a known one is proposed again. splits: of rlnas.controllers.partition.SPLITTERS.
     """
 
+    fits = True
+
     def __init__(
         self,
         space: Space,

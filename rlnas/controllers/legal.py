@@ -18,7 +18,7 @@ IMAGES = {"image_channels": 3, "image_size": 32, "classes": 10}
 class _Nothing(Evaluator):
     """Scores nothing, and has every kind of score that a controller may ask for."""
 
-    effort = "epochs"
+    rungs = True
 
     def evaluate(self, architectures: Sequence[Architecture]) -> list[Score]:
         raise NotImplementedError("it is only asked what it has")

@@ -1,5 +1,7 @@
 """Builds a controller and its environment from the config group `controller`."""
 
+import inspect
+import inspect
 from typing import Any
 
 import numpy as np
@@ -101,7 +103,7 @@ def make_controller(config: ControllerConfig, problem: Problem) -> Controller:
         return made
     if not hasattr(algorithm, "learn"):
         rng = numpy_stream(seed, f"controller/{config.algorithm}")  # strategies with the same seed draw independently
-        if hasattr(algorithm, "share") and scorer.evaluator.effort is None:
+        if hasattr(algorithm, "share") and not scorer.evaluator.rungs:
             raise RlnasError(
                 f"controller {config.algorithm} scores architectures after short trainings first, but the evaluator "
                 "has scores of one kind only; set evaluator=standalone search=untrained"
@@ -191,6 +193,7 @@ def _build(algorithm: Any, config: ControllerConfig, env: NASVecEnv, seed: int) 
         raise RlnasError("controller.policy=lstm chooses layer by layer; it needs controller.step_unit=layer")
     policy_params = dict(config.policy_params)
     if policy in OWN_POLICIES.values():
+        _check_own_policy(policy, config)
         policy_params["space"] = env.nas_space
     if policy is TransformerPolicy and env.episodes.step_unit == "decision":
         policy_params["places"] = tuple(env.episodes.order)
@@ -204,6 +207,30 @@ def _build(algorithm: Any, config: ControllerConfig, env: NASVecEnv, seed: int) 
         ) from error
     assert isinstance(model, BaseAlgorithm)
     return model
+
+
+def _check_own_policy(policy: Any, config: ControllerConfig) -> None:
+    """Raise RlnasError for options of SB3's policies that this one, which builds its own network, would ignore."""
+    own = set(inspect.signature(policy.__init__).parameters)
+    own -= {"self", "observation_space", "action_space", "lr_schedule", "space", "places", "kwargs"}
+    known = sorted(own | {"optimizer_class", "optimizer_kwargs"})
+    for name in config.policy_params:
+        if name not in known:
+            raise RlnasError(
+                f"unknown key controller.policy_params.{name}; controller.policy={config.policy} has {', '.join(known)}"
+            )
+
+
+def _check_own_policy(policy: Any, config: ControllerConfig) -> None:
+    """Raise RlnasError for options of SB3's policies that this one, which builds its own network, would ignore."""
+    own = set(inspect.signature(policy.__init__).parameters)
+    own -= {"self", "observation_space", "action_space", "lr_schedule", "space", "places", "kwargs"}
+    known = sorted(own | {"optimizer_class", "optimizer_kwargs"})
+    for name in config.policy_params:
+        if name not in known:
+            raise RlnasError(
+                f"unknown key controller.policy_params.{name}; controller.policy={config.policy} has {', '.join(known)}"
+            )
 
 
 def _policy(algorithm: Any, config: ControllerConfig) -> Any:

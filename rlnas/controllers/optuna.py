@@ -24,7 +24,8 @@ from rlnas.spaces.process import legal_values
 
 PARAMETERS = ("categorical", "integer")
 NO_OPTIONS: Mapping[str, Any] = MappingProxyType({})
-UNORDERED = ("CmaEsSampler", "QMCSampler")  # they draw categorical parameters at random
+PICKLED = ("CmaEsSampler",)
+UNORDERED = ("QMCSampler",)  # they draw categorical parameters at random
 REPEATS = ("keep", "random", "neighbour")
 REDRAWN = 20  # draws, at most, in place of a repeat
 GRID_LIMIT = 100_000  # architectures that GridSampler lists
@@ -58,6 +59,8 @@ class OptunaSearch:
     next proposal depends on. What a sampler keeps of them besides its generator, it stores in the study.
     """
 
+    fits = True
+
     def __init__(
         self,
         space: Space,
@@ -77,6 +80,11 @@ class OptunaSearch:
             raise RlnasError(f"controller.params.repeats is '{repeats}', expected one of {', '.join(REPEATS)}")
         self.repeats = repeats
         self.objectives = _objectives(objectives)
+        if not isinstance(options, Mapping):
+            raise RlnasError(
+                f"controller.params.options is {options!r}, expected arguments of the sampler by name, such as "
+                "{n_startup_trials: 20}"
+            )
         self.made, self.options = sampler, dict(options)
         self.sampler_class = self._sampler_class()
         self.asked: list[tuple[Architecture, Any]] = []  # with their trials
@@ -94,6 +102,11 @@ class OptunaSearch:
             raise RlnasError(
                 f"controller.params.sampler is '{self.made}', expected a class of optuna.samplers "
                 f"(optuna {self.optuna.__version__}): {', '.join(known)}"
+            )
+        if self.made in PICKLED:
+            raise RlnasError(
+                f"controller.params.sampler={self.made} keeps its state as a pickle, which nothing here loads, so the "
+                "search could not be resumed; take TPESampler, or GPSampler of optuna 4"
             )
         if self.made in UNORDERED and self.parameters == "categorical":
             raise RlnasError(

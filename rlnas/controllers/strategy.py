@@ -1,12 +1,14 @@
 """Runs a strategy as a controller: ask, score, tell, batch by batch."""
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
 
 from rlnas.controllers.base import Problem, Rounds, Strategy
 from rlnas.envs.scorer import Outcome
+from rlnas.execution.blas import one_thread
 from rlnas.spaces import Architecture
 
 
@@ -25,12 +27,20 @@ class StrategyController:
     def run(self, rounds: Rounds) -> None:
         """Score batches of proposals until the budget is spent."""
         while rounds.boundary():
-            asked = self.strategy.ask(self.batch)
-            self.strategy.tell(self.problem.scorer.score(asked, getattr(self.strategy, "share", 1.0)))
+            with self._alone():
+                asked = self.strategy.ask(self.batch)
+            outcomes = self.problem.scorer.score(asked, getattr(self.strategy, "share", 1.0))
+            with self._alone():
+                self.strategy.tell(outcomes)
 
     def sample(self, count: int) -> list[Architecture]:
         """Sample architectures from the strategy."""
-        return self.strategy.sample(count)
+        with self._alone():
+            return self.strategy.sample(count)
+
+    def _alone(self) -> AbstractContextManager[None]:
+        """Return a block in which linear algebra has one thread, for strategies that fit something."""
+        return one_thread() if getattr(self.strategy, "fits", False) else nullcontext()
 
     def logged(self) -> dict[str, float]:
         """Return no metrics: there are no gradient updates."""

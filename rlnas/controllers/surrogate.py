@@ -42,6 +42,8 @@ class Surrogate:
     number of the state and the number of scores.
     """
 
+    fits = True
+
     def __init__(
         self,
         space: Space,

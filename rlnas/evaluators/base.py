@@ -66,9 +66,9 @@ class Evaluator(ABC):
 
     version: changes whenever an architecture may get a different score than before. default_scale: value of
     reward.scale=auto. value_names: names of a score's values other than the accuracy. checkpoint_seconds: minimum
-    time between two checkpoints, for evaluators whose rounds take less time than writing a checkpoint. effort: name of
-    the value that says how long an architecture was trained for its score, if that may differ: the best of a run is
-    one of the longest trained; None otherwise. shared: the shared weights that a gradient controller
+    time between two checkpoints, for evaluators whose rounds take less time than writing a checkpoint. rungs:
+    whether `evaluate_partly` scores after less effort, as the value `epochs` says: the best of a run is one of the
+    longest trained. shared: the shared weights that a gradient controller
     trains, None without any. say: prints one line of progress; a run sets it.
     """
 
@@ -76,7 +76,7 @@ class Evaluator(ABC):
     default_scale: str = "none"
     value_names: tuple[str, ...] = ()
     checkpoint_seconds: float = 0.0
-    effort: str | None = None
+    rungs: bool = False
     shared: "SharedWeights | None" = None
     say: Callable[[str], None] = staticmethod(lambda line: None)
 

@@ -30,7 +30,7 @@ class StandaloneEvaluator(Evaluator):
     """
 
     value_names = (*BESIDE_ACCURACY, "epochs")
-    effort = "epochs"
+    rungs = True
 
     def __init__(
         self,

@@ -9,7 +9,6 @@ from typing import Any
 from rlnas.files import write_text
 from rlnas.report import text
 from rlnas.report.run import mistakes
-from rlnas.runs.commands import retrain_command
 from rlnas.runs.reader import Run, load_run
 
 CARD = Path("best") / "README.md"
@@ -123,9 +122,7 @@ def _training(run: Run) -> str:
     if not settings:
         return ""
     recipe = ", ".join(f"{key} {value}" for key, value in settings.items() if isinstance(value, int | float | str))
-    return (
-        f"## Training\n\nFrom scratch, with the options of `retrain`: {recipe}.\n\n```bash\n{retrain_command(run)}\n```"
-    )
+    return f"## Training\n\nFrom scratch, with the options of `retrain`: {recipe}."
 
 
 def _loading(run: Run) -> str:

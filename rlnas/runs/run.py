@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from rlnas.config.build import build_space_config
 from rlnas.config.plain_data import flatten
 from rlnas.networks.graph import Graph, cost
+from rlnas.runs.tables import EFFORT
 from rlnas.runs.values import number
 from rlnas.spaces import Space, make_space
 from rlnas.spaces.diagram import Diagram
@@ -124,11 +125,18 @@ class Run:
 
     @cached_property
     def incumbents(self) -> NDArray[np.int64]:
-        """Row of the architecture with the highest reward within the objective's limits among the first 1..n: (n,)."""
+        """Row of the architecture with the highest reward within the objective's limits among the first 1..n: (n,).
+
+        Where trainings alone had different lengths, of the longest trained ones.
+        """
         rewards = self.history["reward"].to_numpy(dtype=float)
         for name, most in (self.objective.get("limits") or {}).items():
             if name in self.history:  # an unknown cost is not within its limit, as in rlnas.objective
                 rewards = np.where(self.history[name].to_numpy(dtype=float) <= float(most), rewards, -np.inf)
+        if EFFORT in self.history and np.isfinite(rewards).any():
+            efforts = np.where(np.isfinite(rewards), self.history[EFFORT].fillna(0.0).to_numpy(dtype=float), -1.0)
+            _, places = np.unique(np.stack([efforts, rewards], axis=1), axis=0, return_inverse=True)
+            rewards = places.reshape(-1).astype(float)  # longest trained first, then by reward
         return incumbents(rewards)
 
     @cached_property

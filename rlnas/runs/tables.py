@@ -49,6 +49,7 @@ ROUNDS = (
     "seconds_rest",
 )
 WEIGHTS = ("round", "choice", "alternative", "weight")  # of architecture_weights.csv, of a gradient search
+EFFORT = "epochs"  # column of history.csv of children trained alone: scores after fewer epochs are not compared
 RETRAIN = ("epoch", "loss", "valid_accuracy")
 _NO_VALUES = ("index", "round", "architecture", "code", "reward", "seconds", "cached", "score", "images")
 
@@ -112,6 +113,12 @@ def read_rows(path: Path) -> list[dict[str, str]]:
     text = path.read_text(encoding="utf-8", errors="replace")
     whole = text[: text.rfind("\n") + 1]
     return list(csv.DictReader(io.StringIO(whole)))
+
+
+def effort_of(row: Mapping[str, Any]) -> float:
+    """Return for how many epochs the architecture of a row of history.csv was trained alone; 0 if not recorded."""
+    found = row.get(EFFORT)
+    return float(found) if found not in (None, "") and found == found else 0.0
 
 
 def row_values(row: Mapping[str, str]) -> dict[str, float]:

@@ -10,7 +10,7 @@ from rlnas.errors import RlnasError
 from rlnas.evaluators import Evaluator
 from rlnas.objective import Objective
 from rlnas.runs.clock import Clock
-from rlnas.runs.tables import Table, row_values
+from rlnas.runs.tables import Table, effort_of, row_values
 from rlnas.search.budget import BudgetSpent, architectures_allowed
 from rlnas.search.candidates import Candidate
 from rlnas.spaces import Architecture
@@ -71,7 +71,7 @@ class Recorder(Scorer):
     def incumbent(self) -> Candidate:
         """Return the allowed architecture with the highest observed objective, the first of equals.
 
-        Only the longest trained count (`Evaluator.effort`). Raises RlnasError if there is none.
+        Only the longest trained of the allowed ones count. Raises RlnasError if there is none.
         """
         rows = self.history.rows
         if not rows:
@@ -80,17 +80,16 @@ class Recorder(Scorer):
             self.objective(architecture, row_values(row), final=True)
             for architecture, row in zip(self.scored, rows, strict=True)
         ]
-        effort = self.evaluator.effort
-        most = max(float(row[effort]) for row in rows) if effort else 0.0
         allowed = [
             index
             for index, row in enumerate(rows)
-            if (not effort or float(row[effort]) == most)
-            and (not self.objective.limits or self.objective.allows(self.scored[index], row_values(row)))
+            if not self.objective.limits or self.objective.allows(self.scored[index], row_values(row))
         ]
         if not allowed:
             raise RlnasError(f"no architecture that was scored is within objective.limits={self.objective.limits}")
-        best = max(allowed, key=values.__getitem__)
+        efforts = [effort_of(row) for row in rows]
+        longest = max(efforts[index] for index in allowed)
+        best = max((index for index in allowed if efforts[index] == longest), key=values.__getitem__)
         known = row_values(rows[best])
         measured = {name: known[name] for name in ("accuracy", *self.evaluator.value_names) if name in known}
         return Candidate(self.scored[best], measured, values[best], int(rows[best]["round"]))

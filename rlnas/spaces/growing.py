@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from rlnas.errors import RlnasError
 from rlnas.networks.graph import Graph, Node
+from rlnas.networks.relaxation import Relaxation
 from rlnas.spaces.base import Prefix, Space
 from rlnas.spaces.diagram import Diagram
 from rlnas.spaces.growable import GrowableSpace
@@ -227,6 +228,13 @@ class GrowingSpace(Space):
         return self.member(architecture).diagrams(architecture)
 
     # -- networks ------------------------------------------------------------------------------------
+
+    def relaxation(self, *, image_channels: int, image_size: int, classes: int) -> Relaxation:
+        """Raise RlnasError: gradients need all alternatives from the start."""
+        raise RlnasError(
+            f"space={self.name} grows during the search (space.grow.start), and a search by gradients relaxes all of "
+            "it at once; set space.grow.start=0"
+        )
 
     @property
     def standalone(self) -> "GrowingSpace":

@@ -179,6 +179,7 @@ def test_a_constant_rate_is_the_default_and_a_schedule_changes_the_training(make
 OWN = ("space=yours", f"space.name={__name__}.Chain", "retrain.auxiliary=0.4", "retrain.drop_path=0.2")
 
 
+@pytest.mark.thorough
 def test_a_run_with_a_head_exports_none_and_resumes_exactly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     arguments = [item for item in TINY if not item.startswith("space.")]
     arguments += [

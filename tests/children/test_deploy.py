@@ -81,6 +81,7 @@ def check_onnx(graph: Graph, file: Path) -> None:
     assert expected.std(0).max() > 1e-3  # the images are told apart
 
 
+@pytest.mark.thorough
 def test_every_operator_is_exported_to_onnx(tmp_path: Path) -> None:
     check_onnx(every_operator(), tmp_path / "every.onnx")
 
@@ -102,6 +103,7 @@ def test_the_deployed_network_is_the_child_in_float32() -> None:
     assert found.dtype == torch.float32
 
 
+@pytest.mark.thorough
 def test_exporting_leaves_the_child_as_it_was(tmp_path: Path) -> None:
     child = child_of(every_operator())
     images = example(child, 4)

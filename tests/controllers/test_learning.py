@@ -187,6 +187,7 @@ def test_a_rollout_may_end_in_the_middle_of_an_episode(scorer, through_disk):
     goes_on_exactly(scorer, through_disk, options, 2, 48, 4)
 
 
+@pytest.mark.variants(4)
 @pytest.mark.parametrize("name", SEARCHES)
 @pytest.mark.parametrize(("episodes", "rollouts"), [(1, 3), (1, 60), (7, 9)])
 def test_a_search_goes_on_bit_for_bit_in_any_batch_and_at_any_time(scorer, through_disk, name, episodes, rollouts):
@@ -293,6 +294,14 @@ SOME = ImitationConfig(weight=0.5)
         (
             {"policy": "transformer", "policy_params": {"units": 7}},
             "controller.policy_params.units is 7, expected a multiple of heads=2",
+        ),
+        (
+            {"policy": "transformer", "policy_params": {"net_arch": [8]}},
+            "unknown key controller.policy_params.net_arch; controller.policy=transformer has blocks, heads, .*units",
+        ),
+        (
+            {"policy": "transformer", "policy_params": {"net_arch": [8]}},
+            "unknown key controller.policy_params.net_arch; controller.policy=transformer has blocks, heads, .*units",
         ),
         (
             {"policy": "transformer", "policy_params": {"blocks": 0}},

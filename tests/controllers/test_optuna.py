@@ -30,7 +30,6 @@ CASES: dict[str, dict[str, Any]] = {
     "RandomSampler": {},
     "NSGAIISampler": {"options": {"population_size": 6}},
     "GridSampler": {},
-    "CmaEsSampler": {"parameters": "integer"},
     "QMCSampler": {"parameters": "integer"},
     "GPSampler": {"options": {"n_startup_trials": 5}},
     "BruteForceSampler": {},
@@ -41,8 +40,6 @@ def made(case: str, space: Any = SPACE, seed: int = 0, **more: Any) -> Any:
     name = case.partition(",")[0]
     if not hasattr(optuna.samplers, name):
         pytest.skip(f"optuna {optuna.__version__} has no {name}")
-    if name == "CmaEsSampler":
-        pytest.importorskip("cmaes")
     return OptunaSearch(space, generator(seed), sampler=name, **{**CASES[case], **more})
 
 
@@ -215,7 +212,9 @@ def test_sampling_leaves_the_study_as_it_is():
         ({"options": {"seed": 3}}, "unknown key controller.params.options.seed; TPESampler has"),
         ({"sampler": "RandomSampler", "options": {"x": 1}}, "options.x; RandomSampler has none"),
         ({"sampler": "NSGAIISampler", "options": {"population_size": 1}}, "NSGAIISampler refused .*population_size"),
-        ({"sampler": "CmaEsSampler"}, "at random; set controller.params.parameters=integer"),
+        ({"sampler": "QMCSampler"}, "at random; set controller.params.parameters=integer|expected a class of optuna"),
+        ({"sampler": "CmaEsSampler", "parameters": "integer"}, "keeps its state as a pickle"),
+        ({"options": None}, "controller.params.options is None, expected arguments of the sampler by name"),
         ({"sampler": "PartialFixedSampler"}, "cannot be constructed without fixed_params, base_sampler"),
         ({"parameters": "float"}, "parameters is 'float', expected categorical or integer"),
         ({"objectives": "accuracy"}, "objectives is accuracy, expected names such as"),

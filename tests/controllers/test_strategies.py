@@ -111,6 +111,7 @@ def test_a_strategy_has_no_environment_and_refuses_a_unit_of_its_steps(scorer, n
     assert not hasattr(controller_of(scorer(SPACE), algorithm=name), "env")
 
 
+@pytest.mark.variants(3)
 @pytest.mark.parametrize("name", [name for name in STRATEGIES if name != "random"])
 def test_rewards_scaled_for_learners_are_not_what_is_compared(scorer, name, monkeypatch):
     """Here the reward is nothing at all."""
@@ -142,7 +143,7 @@ def searches(name: str, seed: int, shuffle, batches: int = 12, count: int = 7) -
     return played, found.state()
 
 
-@settings(max_examples=30)
+@settings(max_examples=12)
 @given(name=st.sampled_from(sorted(STRATEGIES)), seed=st.integers(0, 99), data=st.data())
 def test_the_order_in_which_outcomes_come_back_does_not_matter(name, seed, data):
     shuffled = searches(name, seed, lambda told: data.draw(st.permutations(told)))

@@ -71,7 +71,7 @@ def test_it_goes_on_exactly_from_a_state_within_a_rung():
 class Learning(Evaluator):
     """Scores whose noise falls with the effort; counts the effort."""
 
-    effort = "epochs"
+    rungs = True
 
     def __init__(self, seed: int):
         self.rng = np.random.default_rng(seed)
@@ -121,7 +121,7 @@ def test_at_equal_effort_it_finds_better_ones_than_random_search():
 
 
 class Whole(Learning):
-    effort = None
+    rungs = False
 
 
 def test_an_evaluator_with_one_kind_of_score_is_refused_at_once():

@@ -320,6 +320,7 @@ def regret(table: str, controller: str, setting: str, architectures: int, seeds:
 SEARCHES = [("surrogate", "episodes=10"), ("pnas", "episodes=10")]
 
 
+@pytest.mark.variants(1)
 @pytest.mark.parametrize(("controller", "setting"), SEARCHES)
 def test_the_predictor_is_what_helps_and_random_search_has_twice_the_regret(controller, setting):
     seeds = range(5)

@@ -158,6 +158,7 @@ def test_a_fresh_policy_is_nearly_uniform():
         assert log_prob.max() - log_prob.min() < 0.2
 
 
+@pytest.mark.variants(2)
 @pytest.mark.parametrize("algorithm", ["ppo", "a2c", "trpo", "reinforce"])
 @units
 def test_every_on_policy_algorithm_trains_all_of_it(scorer, algorithm, unit):

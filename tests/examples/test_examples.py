@@ -57,7 +57,7 @@ def rows(folder: Path) -> list[dict[str, str]]:
         return [{key: value for key, value in row.items() if key != "seconds"} for row in csv.DictReader(file)]
 
 
-@pytest.mark.variants(1)
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", RUNS)
 def test_a_run_with_report_that_resumes_exactly(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = rlnas.run([*RUNS[name], *SMALL, f"hydra.run.dir={tmp_path / 'whole'}"])

@@ -70,6 +70,7 @@ def test_inputs_of_a_node_have_one_shape(space):
             assert len(shapes) <= 1
 
 
+@pytest.mark.variants(9)
 @every
 @pytest.mark.parametrize("size", [8, 9])
 def test_sizes_are_those_of_the_real_activations(space, size, monkeypatch):

@@ -92,7 +92,7 @@ def test_the_commands_of_a_comparison_work_and_name_no_home(
     assert rlnas.load_result(sweep / "9_random_s9")["children_evaluated"] == 8
 
 
-@pytest.mark.variants(1)
+@pytest.mark.thorough
 @pytest.mark.parametrize("place", PLACES.values(), ids=PLACES)
 def test_the_commands_of_a_report(place: str, cwd: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = cwd.parent / place / "r n"

@@ -234,6 +234,7 @@ def test_ppo_without_an_entropy_bonus_collapses_and_with_one_does_not(tmp_path: 
     assert found == [["repeats"], []]
 
 
+@pytest.mark.variants(2)
 @pytest.mark.parametrize("controller", ["random", "evolution", "local_search", "genetic", "lanas"])
 def test_strategies_on_a_table_have_no_warning(controller: str, tmp_path: Path):
     assert table_run(tmp_path, f"controller={controller}")["warnings"] == []

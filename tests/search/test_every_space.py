@@ -59,7 +59,7 @@ def _builds_networks(config) -> bool:
         return False
 
 
-@pytest.mark.variants(1)
+@pytest.mark.thorough
 @pytest.mark.parametrize(("space", "controller"), CASES)
 def test_a_search_of_it_is_reported_resumed_and_scored_alike_together_and_alone(
     space: str, controller: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -93,7 +93,7 @@ def stop_after(rounds: int):
     return check
 
 
-@pytest.mark.variants(4)
+@pytest.mark.variants(2)
 @pytest.mark.parametrize("controller", CONTROLLERS)
 def test_every_controller_stopped_and_resumed_has_the_history_of_one_that_was_not(
     controller: str, table: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -39,7 +39,7 @@ def run(tmp_path: Path, *more: str) -> Path:
     return rlnas.run([*SMALL, *more, f"hydra.run.dir={tmp_path}/run"])
 
 
-@pytest.mark.variants(2)
+@pytest.mark.variants(1)
 @pytest.mark.parametrize("controller", CONTROLLERS)
 def test_killed_and_resumed_it_ends_alike(controller: str, tmp_path: Path, monkeypatch) -> None:
     """With the same scores, the same ones cached, the same selection and the same test."""
@@ -61,6 +61,7 @@ def test_killed_and_resumed_it_ends_alike(controller: str, tmp_path: Path, monke
         assert [row["cached"] for row in rows[:4]] == ["0", "1", "1", "1"]
 
 
+@pytest.mark.thorough
 def test_what_a_run_writes(tmp_path: Path) -> None:
     folder = run(tmp_path, "controller=random")
     found: dict[str, Any] = result(folder)

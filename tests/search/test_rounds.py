@@ -11,6 +11,7 @@ import torch
 import rlnas
 from rlnas.config.schema import DataConfig
 from rlnas.data import load_data
+from rlnas.runs.reader import load_run
 from rlnas.runs.tables import read_rows
 from rlnas.search.statistics import diversity, feature_mean
 from rlnas.seeding import numpy_stream
@@ -250,6 +251,7 @@ def test_any_class_by_name_searches(algorithm: str, tmp_path: Path) -> None:
     assert result["children_evaluated"] == 8
 
 
+@pytest.mark.thorough
 def test_the_factored_space_searches(tmp_path: Path) -> None:
     layers = [item for item in TINY if item.startswith("space.")]
     assert layers  # overrides of the other space, to be replaced
@@ -317,3 +319,28 @@ def test_a_folder_of_the_digits_is_searched_as_the_digits_are(tmp_path: Path) ->
     folder, same = run(tmp_path / "folder", *options[2:], *files, "data.limit=0")
     assert history(folder) == history(digits)
     assert same["best"] == found["best"]
+
+
+def test_a_limit_that_the_longest_trained_exceeds_leaves_the_longest_of_the_others(tmp_path: Path) -> None:
+    """Successive halving whose winners are above a limit still has a result, and the report names the same."""
+    options = ["evaluator=standalone", "search=untrained", "evaluator.epochs=2", "search.architectures_per_round=4"]
+    options += ["controller=successive_halving", "controller.params.eta=2", "controller.params.rungs=2"]
+    options += ["controller.episodes=4"]
+    options += ["controller.episodes=4"]
+    kept = [item for item in TINY if not item.startswith(("progress", "controller", "search.", "select."))]
+    arguments = [*kept, *options, "budget.rounds=0", "budget.architectures=12", "progress=off", "retrain.epochs=0"]
+    folder = rlnas.run([*arguments, "report=false", "select.controls=0", f"hydra.run.dir={tmp_path}/run"])
+    rows = read_rows(folder / "history.csv")
+    most = min(float(row["flops"]) for row in rows if float(row["epochs"]) == 2) - 1
+    below = [row for row in rows if float(row["flops"]) <= most]
+    if not below:  # the cheapest of all was among the longest trained
+        most = min(float(row["flops"]) for row in rows)
+        below = [row for row in rows if float(row["flops"]) <= most]
+    limited = [*arguments, f"+objective.limits.flops={int(most)}", "report=false", "select.controls=0"]
+    folder = rlnas.run([*limited, f"hydra.run.dir={tmp_path}/limited"])
+    longest = max(float(row["epochs"]) for row in below)
+    expected = max((row for row in below if float(row["epochs"]) == longest), key=lambda row: float(row["accuracy"]))
+    result = rlnas.load_result(folder)
+    assert result["best"]["architecture"] == expected["architecture"]
+    run = load_run(folder)
+    assert run.history["architecture"].iloc[int(run.incumbents[-1])] == expected["architecture"]

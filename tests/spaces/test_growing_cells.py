@@ -180,8 +180,8 @@ def test_wrong_texts_actions_and_options_are_named():
     for start in (3, 4):
         with pytest.raises(RlnasError, match=rf"space.grow.start is {start}, expected less than space.nodes=3"):
             grown(nodes=3, start=start)
-    with pytest.raises(RlnasError, match=r"space.grow.every is 256, expected a multiple of controller.episodes=5"):
-        build_config({"space": {"name": "darts", "grow": {"start": 1}}, "controller": {"episodes": 5}})
+    with pytest.raises(RlnasError, match=r"space.grow.every is 240, expected a multiple of controller.episodes=7"):
+        build_config({"space": {"name": "darts", "grow": {"start": 1}}, "controller": {"episodes": 7}})
 
 
 @pytest.mark.parametrize("name", ["darts", "nasnet"])
