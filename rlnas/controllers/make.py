@@ -1,7 +1,6 @@
 """Builds a controller and its environment from the config group `controller`."""
 
 import inspect
-import inspect
 from typing import Any
 
 import numpy as np
@@ -207,18 +206,6 @@ def _build(algorithm: Any, config: ControllerConfig, env: NASVecEnv, seed: int) 
         ) from error
     assert isinstance(model, BaseAlgorithm)
     return model
-
-
-def _check_own_policy(policy: Any, config: ControllerConfig) -> None:
-    """Raise RlnasError for options of SB3's policies that this one, which builds its own network, would ignore."""
-    own = set(inspect.signature(policy.__init__).parameters)
-    own -= {"self", "observation_space", "action_space", "lr_schedule", "space", "places", "kwargs"}
-    known = sorted(own | {"optimizer_class", "optimizer_kwargs"})
-    for name in config.policy_params:
-        if name not in known:
-            raise RlnasError(
-                f"unknown key controller.policy_params.{name}; controller.policy={config.policy} has {', '.join(known)}"
-            )
 
 
 def _check_own_policy(policy: Any, config: ControllerConfig) -> None:

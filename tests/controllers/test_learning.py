@@ -300,10 +300,6 @@ SOME = ImitationConfig(weight=0.5)
             "unknown key controller.policy_params.net_arch; controller.policy=transformer has blocks, heads, .*units",
         ),
         (
-            {"policy": "transformer", "policy_params": {"net_arch": [8]}},
-            "unknown key controller.policy_params.net_arch; controller.policy=transformer has blocks, heads, .*units",
-        ),
-        (
             {"policy": "transformer", "policy_params": {"blocks": 0}},
             "controller.policy_params.blocks is 0, expected a whole number at least 1",
         ),

@@ -326,7 +326,6 @@ def test_a_limit_that_the_longest_trained_exceeds_leaves_the_longest_of_the_othe
     options = ["evaluator=standalone", "search=untrained", "evaluator.epochs=2", "search.architectures_per_round=4"]
     options += ["controller=successive_halving", "controller.params.eta=2", "controller.params.rungs=2"]
     options += ["controller.episodes=4"]
-    options += ["controller.episodes=4"]
     kept = [item for item in TINY if not item.startswith(("progress", "controller", "search.", "select."))]
     arguments = [*kept, *options, "budget.rounds=0", "budget.architectures=12", "progress=off", "retrain.epochs=0"]
     folder = rlnas.run([*arguments, "report=false", "select.controls=0", f"hydra.run.dir={tmp_path}/run"])
