@@ -15,7 +15,7 @@ from rlnas.errors import RlnasError
 
 T = TypeVar("T")
 GRADIENTS = ("darts", "gdas")  # controllers that train the shared weights themselves
-UNGROWING = ("local_search", "genetic")  # controllers for spaces that do not grow
+UNGROWING = ("local_search", "genetic", "successive_halving")  # controllers for spaces that do not grow
 
 
 def build_config(composed: Any) -> Config:
@@ -151,6 +151,16 @@ def _check_gradients(config: Config) -> None:
             f"search.epochs_per_round is 0, but controller {controller} learns only while the shared weights are "
             "trained; set search=gradient"
         )
+    without: tuple[tuple[str, Any, Any], ...] = (
+        ("search.sampling", search.sampling, "controller"),
+        ("child.architectures_per_step", config.child.architectures_per_step, 1),
+    )
+    for key, value, default in without:
+        if value != default:
+            raise RlnasError(
+                f"{key} is {value}, but controller {controller} trains the relaxation of all architectures at once, so "
+                f"it would have no effect; set it to {default}"
+            )
 
 
 def _check_programs(config: Config) -> None:

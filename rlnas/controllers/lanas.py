@@ -134,13 +134,18 @@ class _Draw:
 
     def __init__(self, search: Lanas):
         self.search = search
+        rng, fitted = np.random.default_rng(search.seed), search.fitted
         inputs, values = search.encoded(search.rows), np.array(search.values)  # (n, d), (n,)
-        spread = inputs.std(axis=0)
+        finite = np.isfinite(values)
+        values = np.where(
+            finite, values, values[finite].min() if finite.any() else 0.0
+        )  # a failure counts as the worst
+        seen = inputs[: fitted or len(inputs)]  # later scores do not move the regions before the next fit
+        spread = seen.std(axis=0)
         self.varying = spread > 0
-        self.centre, self.spread = inputs.mean(axis=0)[self.varying], spread[self.varying]
+        self.centre, self.spread = seen.mean(axis=0)[self.varying], spread[self.varying]
         self.inputs = self._scaled(inputs)
         self.values = (values - values.mean()) / (values.std() or 1.0)
-        rng, fitted = np.random.default_rng(search.seed), search.fitted
         self.root = self._grown(self.inputs[:fitted], self.values[:fitted], rng)
         count(self.root, self.inputs, self.values)
         self.pool: list[Architecture] = []  # drawn, and not proposed

@@ -91,13 +91,17 @@ def check_params(algorithm: Any, params: dict[str, Any]) -> None:
         "_init_setup_model",
     }
     known = sorted(set(accepted) - taken)
+    # a user's class that is none of these may give a name another meaning
+    ranged = any(
+        cls.__module__.startswith(("rlnas.", "stable_baselines3.", "sb3_contrib.")) for cls in algorithm.__mro__
+    )
     for name, value in params.items():
         if name not in known:
             raise RlnasError(
                 f"unknown key controller.params.{name}; {algorithm.__name__} has {', '.join(known) or 'none'}"
             )
         off = value is None and accepted[name].default is None  # e.g. target_kl of PPO
-        if name in _RANGES and not off:
+        if ranged and name in _RANGES and not off:
             low, high, above = _RANGES[name]
             number = isinstance(value, int if name in _WHOLE else (int, float)) and not isinstance(value, bool)
             if not number or not (low < value if above else low <= value) or not value <= high:

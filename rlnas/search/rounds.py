@@ -84,6 +84,11 @@ class Rounds:
                 f"search.architectures_per_round is {size}, but the controller scores {batch} architectures at a time "
                 "(controller.episodes); raise the first or lower the second"
             )
+        if hasattr(self.controller, "train_weights") and not self.config.epochs_per_round:
+            raise RlnasError(
+                "search.epochs_per_round is 0, but this controller learns only while the shared weights are trained; "
+                "set search=gradient"
+            )
         self.warm_up()
         with self.clock.phase("controller"):
             try:

@@ -338,3 +338,20 @@ def test_shared_weights_that_nothing_would_train_are_refused():
     with pytest.raises(RlnasError, match=r"search.warmup_epochs and search.epochs_per_round are both 0"):
         build_config({"search": UNTRAINED})
     assert build_config({"search": UNTRAINED, "evaluator": {"name": "standalone"}}).search.warmup_epochs == 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"search": {"sampling": "fair"}}, "search.sampling is fair, but controller darts .*set it to controller"),
+        (
+            {"child": {"architectures_per_step": 4}},
+            "child.architectures_per_step is 4, but controller darts .*set it to 1",
+        ),
+    ],
+)
+def test_what_a_gradient_search_would_ignore_is_refused(changes, message):
+    whole = {"space": {"name": "darts"}, "controller": {"algorithm": "darts"}}
+    build_config(whole)
+    with pytest.raises(RlnasError, match=message):
+        build_config({**whole, **changes})

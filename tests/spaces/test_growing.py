@@ -272,6 +272,10 @@ def test_a_space_that_would_not_grow_is_refused(name, start):
     ("changes", "message"),
     [
         ({"controller": {"algorithm": "local_search"}}, r"space.grow.start=2: controller local_search goes on with"),
+        *(
+            ({"controller": {"algorithm": name}}, rf"space.grow.start=2: controller {name} goes on with")
+            for name in ("genetic", "successive_halving")
+        ),
         ({"controller": {"algorithm": "genetic"}}, r"space.grow.start=2: controller genetic goes on with"),
         ({"controller": {"episodes": 7}}, r"space.grow.every is 100, expected a multiple of controller.episodes=7"),
     ],
