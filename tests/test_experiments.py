@@ -227,6 +227,12 @@ def test_every_option_goes_with_every_experiment(experiment: str, option: str) -
             build_config(_compose([f"+experiment={experiment}", option]))
         return
     extra = GIVEN.get(option, [])
+    if option in ("controller=darts", "controller=gdas"):
+        extra = ["search=gradient"]
+        if experiment in TABLES:
+            with pytest.raises(RlnasError, match=r"set (evaluator=|search=)"):
+                build_config(_compose([f"+experiment={experiment}", option, *extra]))
+            return
     if option == "objective=surrogate":
         if experiment in TABLES:
             pytest.skip("a table has no shared weights to predict from")

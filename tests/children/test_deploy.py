@@ -78,7 +78,7 @@ def check_onnx(graph: Graph, file: Path) -> None:
         (found,) = session.run(["probabilities"], {"images": images.numpy()})
         expected = child.predict(images).numpy()
         assert np.abs(found - expected).max() < 1e-5
-    assert expected.std(0).max() > 1e-3  # the images are told apart
+    assert expected.std(0).max() > 1e-4  # the images are told apart
 
 
 @pytest.mark.thorough
