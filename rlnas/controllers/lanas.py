@@ -140,10 +140,9 @@ class _Draw:
         values = np.where(
             finite, values, values[finite].min() if finite.any() else 0.0
         )  # a failure counts as the worst
-        seen = inputs[: fitted or len(inputs)]  # later scores do not move the regions before the next fit
-        spread = seen.std(axis=0)
+        spread = inputs.std(axis=0)
         self.varying = spread > 0
-        self.centre, self.spread = seen.mean(axis=0)[self.varying], spread[self.varying]
+        self.centre, self.spread = inputs.mean(axis=0)[self.varying], spread[self.varying]
         self.inputs = self._scaled(inputs)
         self.values = (values - values.mean()) / (values.std() or 1.0)
         self.root = self._grown(self.inputs[:fitted], self.values[:fitted], rng)

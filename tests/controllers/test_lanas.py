@@ -239,19 +239,3 @@ def test_a_failed_training_counts_as_the_worst_and_the_splits_go_on():
     asked = [one for batch in play(search, 30, count=5, value=value) for one in batch]
     first = np.mean([one[0] == 0 for one in asked[:20]])
     assert np.mean([one[0] == 0 for one in asked[-50:]]) < first / 2  # what fails is avoided
-
-
-def test_scores_after_a_fit_do_not_move_the_regions_before_the_next():
-    search = Lanas(SPACE, generator(), initial=20, refit=40)
-    play(search, 10, count=4)
-    assert search.fitted < len(search.known)
-    before = module._Draw(search).root
-    play(search, 1, count=4)
-    after = module._Draw(search).root
-    assert search.fitted < len(search.known)
-    assert before.split is not None
-    assert after.split is not None
-    (direction, threshold), (again, moved) = before.split, after.split
-    scale = np.linalg.norm(direction) / np.linalg.norm(again)  # values are scaled by all scores: the region stays
-    np.testing.assert_allclose(direction, scale * again)
-    assert threshold == pytest.approx(scale * moved)
