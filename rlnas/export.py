@@ -105,7 +105,7 @@ def _check_package(package: str) -> None:
     import importlib.util
 
     if importlib.util.find_spec(package) is None:
-        raise RlnasError(f"--format onnx needs the package {package}: pip install -c constraints.txt 'rlnas[onnx]'")
+        raise RlnasError(f"--format onnx needs the package {package}: pip install -c constraints.txt -e '.[onnx]'")
 
 
 def _images(folder: Path, child: Child, data_path: str | None) -> tuple[Tensor, str]:

@@ -40,7 +40,7 @@ def optuna_module() -> ModuleType:
     except ImportError as error:
         raise RlnasError(
             f"controller=optuna needs the package optuna, which cannot be imported ({error}); "
-            "install it: pip install 'rlnas[optuna]'"
+            "install it: pip install -e '.[optuna]'"
         ) from None
     return optuna  # type: ignore[no-any-return, unused-ignore]
 

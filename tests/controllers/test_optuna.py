@@ -235,5 +235,5 @@ def test_a_grid_of_dependent_decisions_is_refused():
 def test_without_optuna_the_error_says_what_to_install(scorer, monkeypatch):
     monkeypatch.setitem(sys.modules, "optuna", None)
     found = scorer(SPACE)
-    with pytest.raises(RlnasError, match=r"pip install 'rlnas\[optuna\]'"):
+    with pytest.raises(RlnasError, match=r"pip install -e '.\[optuna\]'"):
         make_controller(ControllerConfig(algorithm="optuna"), Problem(SPACE, found, 0))
